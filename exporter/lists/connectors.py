@@ -1,0 +1,120 @@
+"""The list `connectors`: one row per line of a digital channel, and the routing point that it feeds.
+
+wolkvox_connectors{operation="acme-co",channel="whatsapp",rp_id="5"} 2
+wolkvox_connector_info{operation="acme-co",channel="whatsapp",connector_id="12",rp_id="5",name="Sales"} 1
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from exporter.model import MINUTE, ChangeKind, Family, Key, Row, Sample
+from exporter.records import text
+from exporter.spec import Samples, UpstreamList, Watch
+from exporter.state import OperationState, Standing
+
+NAME: Final = "connectors"
+NOT_ROUTED: Final = frozenset({"", "0"})  # "0" stands for "none" in another API of the vendor's samples
+
+
+class Connector(NamedTuple):
+    """One line of a channel. `rp_id` is "" where it is not routed."""
+
+    channel: str
+    connector_id: str
+    rp_id: str
+    name: str
+
+    @property
+    def key(self) -> Key:
+        """Channel and id: nothing says that an id is unique across channels."""
+        return (self.channel, self.connector_id)
+
+    @property
+    def title(self) -> str:
+        """The name given to it in Manager."""
+        return self.name
+
+
+def parse(record: Mapping[object, object]) -> Connector | None:
+    """The record's connector; None where it has no channel or no id."""
+    channel, connector_id = text(record, "channel"), text(record, "connector_id")
+    if not channel or not connector_id:
+        return None
+    rp_id = text(record, "rp_id")
+    return Connector(channel, connector_id, "" if rp_id in NOT_ROUTED else rp_id, text(record, "name"))
+
+
+def group(row: Row) -> Key:
+    """What connectors are counted by: channel and routing point."""
+    channel, _, rp_id, _ = row
+    return (channel, rp_id)
+
+
+POLLED: Final = "As the wolkvox API listed it at the last believed poll, made in the background."
+
+CONNECTORS: Final = Family(
+    "wolkvox_connectors",
+    "gauge",
+    f"Connectors per channel and routing point; 0 where there were some before. {POLLED}",
+    ("operation", "channel", "rp_id"),
+)
+EXPECTED: Final = Family(
+    "wolkvox_connectors_expected",
+    "gauge",
+    "Connectors that the channel should have, from `expect` in the configuration.",
+    ("operation", "channel"),
+)
+INFO: Final = Family(
+    "wolkvox_connector_info",
+    "gauge",
+    f'One series per connector, always 1; rp_id "" means not routed. {POLLED}',
+    ("operation", "channel", "connector_id", "rp_id", "name"),
+)
+FIRST_SEEN: Final = Family(
+    "wolkvox_connector_first_seen_timestamp_seconds",
+    "gauge",
+    "When this exporter first believed the connector to exist, from its storage.",
+    ("operation", "channel", "connector_id"),
+)
+
+
+def counts(standing: Standing) -> Mapping[Key, int]:
+    """Connectors by group; 0 for a group that had some within the retention."""
+    rows = standing.snapshot.rows if standing.snapshot else ()
+    return dict.fromkeys(standing.memory.emptied, 0) | Counter(map(group, rows))
+
+
+def info(operation: str, rows: Iterable[Row], *, names: bool) -> Iterator[Sample]:
+    """One sample per connector; a row that stands twice is one series."""
+    for row in dict.fromkeys(rows):
+        channel, connector_id, rp_id, name = row
+        yield Sample((operation, channel, connector_id, rp_id, name if names else ""), 1)
+
+
+def samples(state: OperationState) -> Samples:
+    """The families of one operation's connectors; none of the list's own before the first snapshot."""
+    name, standing = state.operation.name, state.standing(NAME)
+    yield EXPECTED, (Sample((name, channel), n) for channel, n in state.operation.expect.items())
+    if standing.snapshot is None:
+        return
+    yield CONNECTORS, (Sample((name, *pair), n) for pair, n in counts(standing).items())
+    yield INFO, info(name, standing.snapshot.rows, names=state.names)
+    keys = dict.fromkeys(row.key for row in standing.snapshot.rows)
+    yield FIRST_SEEN, (Sample((name, *key), standing.memory.first_seen[key]) for key in keys)
+
+
+LIST: Final = UpstreamList(
+    name=NAME,
+    interval=5 * MINUTE,
+    parse=parse,
+    restore=Connector._make,
+    families=(CONNECTORS, EXPECTED, INFO, FIRST_SEEN),
+    samples=samples,
+    watches=(
+        Watch("rp_id", ChangeKind.REROUTED, refers_to="routing_points"),
+        Watch("name", ChangeKind.RENAMED),
+    ),
+    group=group,
+    essential=True,
+)

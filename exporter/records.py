@@ -1,0 +1,25 @@
+"""From a vendor's record to trimmed text. Knows no list's fields."""
+
+from collections.abc import Mapping
+
+
+def text(record: Mapping[object, object], field: str) -> str:
+    """The field as trimmed text; "" where it is absent, null, or neither text nor number.
+
+    The vendor's pages say String for ids and its collection says Int for the same ones: both are read alike.
+    """
+    value = record.get(field)
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def number(written: str) -> float | None:
+    """A count as the API writes it ("8000", " 8000 "); None where it is blank, negative or no whole number."""
+    digits = written.strip()
+    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS else None
+
+
+MOST_DIGITS = 15  # beyond it a float no longer holds every whole number

@@ -1,0 +1,42 @@
+"""What an upstream list is: how to ask, read, compare and show it. Knows no list by name."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from exporter.model import ChangeKind, Family, Key, Row, Sample
+from exporter.state import OperationState
+
+
+class Watch(NamedTuple):
+    """A field whose changes are told: which kind a change is, and which list the field refers to, if any."""
+
+    field: str
+    kind: ChangeKind
+    refers_to: str = ""
+
+
+Samples = Iterable[tuple[Family, Iterable[Sample]]]
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamList:
+    """One upstream API that is polled: how to ask, read, compare and show it.
+
+    `interval` is the default in seconds. `parse` gives a row, or None for a record without its key. `watches` are
+    compared by the diff and written to the journal; `group` names what is counted together. An `essential` list is
+    the one that tells whether the operation is up; a `meter` tells the token's own budget: the field `falls` of its
+    row is a counter of the vendor's, `left` reads what it leaves.
+    """
+
+    name: str
+    interval: float
+    parse: Callable[[Mapping[object, object]], Row | None]
+    restore: Callable[[Iterable[str]], Row]
+    families: tuple[Family, ...]
+    samples: Callable[[OperationState], Samples]
+    watches: tuple[Watch, ...] = ()
+    group: Callable[[Row], Key] | None = None
+    essential: bool = False
+    falls: str = ""
+    left: Callable[[Row], float | None] | None = None
