@@ -1,0 +1,210 @@
+"""SQLite: ledger, snapshots, changes, counters. A method is a transaction; no SQL stands outside this folder.
+
+This is the seam where another database will stand beside SQLite: few methods, each of them whole.
+"""
+
+import hmac
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from exporter import budget
+from exporter.budget import Past, Wait
+from exporter.model import Moment, Outcome, Secret
+from exporter.schedule import Rest
+from exporter.state import Ending, Standing, Tally
+from exporter.store import identity, journal, ledger
+from exporter.store.codec import Restore
+from exporter.store.database import Database, RefusedError, StoreError
+from exporter.store.identity import Identity
+from exporter.store.journal import Belief
+from exporter.store.ledger import Ask, Claim, Planned
+from exporter.store.owners import Owners
+
+__all__ = [
+    "Ask",
+    "Belief",
+    "Binding",
+    "Claim",
+    "Finished",
+    "Identity",
+    "Planned",
+    "RefusedError",
+    "Result",
+    "Store",
+    "StoreError",
+]
+
+
+NONE: Final = "none"  # a response that did not come, as the counters tell it
+
+
+class Result(NamedTuple):
+    """How a claimed call ended: what the ledger, the counters and the journal must hold from now on.
+
+    `response` is the HTTP status and the body's code as the counters tell them. `token_rest` and `list_rest` replace
+    what stands, None lifts it. `belief` is None after a failure. `read_meter`: the token's own figures were read.
+    """
+
+    ending: Ending
+    at: Moment
+    whole: bool
+    response: tuple[str, str]
+    token_rest: Rest | None = None
+    list_rest: Rest | None = None
+    belief: Belief | None = None
+    read_meter: bool = False
+
+
+class Finished(NamedTuple):
+    """Whose call was finished, the list's counters afterwards, and the operation's revision."""
+
+    operation: str
+    tally: Tally
+    revision: int
+
+
+class Binding(NamedTuple):
+    """When a list was planned on last, and what binds its next call."""
+
+    planned: Planned | None
+    past: Past
+
+
+class Store:
+    """The storage of one directory, shared with any number of processes on this host.
+
+    Every method raises StoreError when it could not do all of its work; then nothing of it was written.
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], Moment], restores: Mapping[str, Restore]) -> None:
+        self._database = Database(folder, now)
+        self._folder = folder
+        self._now = now
+        self._restores = restores
+        self._owners: Owners | None = None
+        self._under_way: set[int] = set()
+
+    def created(self) -> float:
+        """When the database was made, Unix seconds."""
+        return float(self._meta("created"))
+
+    def token_hash(self, token: Secret) -> str:
+        """The token's keyed hash; its key was made once, in this database."""
+        return hmac.new(self._meta("hash_key"), token.reveal().encode(), sha256).hexdigest()
+
+    def adopt(self, operations: Iterable[Identity]) -> None:
+        """Makes these the configured operations: new, renamed, moved to a new server, with a new token, or gone."""
+        with self._database.transaction() as db:
+            identity.adopt(db, tuple(operations))
+
+    def claim(self, ask: Ask) -> Claim | Wait:
+        """Writes a call down before it leaves; or the wait until it would be legal, and nothing is written."""
+        written: set[int] = set()
+        try:
+            with self._database.transaction() as db:
+                now = self._now()
+                self._bury(db, now)
+                past = ledger.past(db, ask, identity.lost(db), self._is_live)
+                wait = budget.wait(past, ask.interval, now, essential=ask.essential)
+                if wait.seconds > 0:
+                    return wait
+                claim = Claim(ledger.write(db, ask, self._me(), now), ask, now, ledger.token_rest(db, ask.token))
+                written.add(claim.id)
+                self._under_way |= written
+        except StoreError:
+            self._under_way -= written  # whether it reached the disk or not, nobody will make this call
+            raise
+        return claim
+
+    def finish(self, claim: Claim, result: Result) -> Finished:
+        """Writes the end of a call with all that follows from it, in one piece."""
+        name, token = claim.ask.list, claim.ask.token
+        with self._database.transaction() as db:
+            operation = ledger.bearer(db, claim.id)
+            ledger.finish(db, claim.id, result.ending, result.at, whole=result.whole)
+            ledger.rest(db, token, "", result.token_rest)
+            ledger.rest(db, token, name, result.list_rest)
+            self._count(db, operation, name, result.ending.outcome, result.response)
+            if result.belief is not None:
+                journal.believe(db, operation, name, result.belief)
+            if result.read_meter:
+                db.execute("UPDATE token SET spent = 0 WHERE hash = ?", (token,))
+            finished = Finished(operation, journal.tally(db, operation, name), identity.touch(db, operation))
+        self._under_way.discard(claim.id)
+        return finished
+
+    def standing(self, operation: str, name: str) -> Standing:
+        """How one list of one operation stands, as stored."""
+        with self._database.transaction() as db:
+            return journal.standing(db, operation, name, self._restores[name], self._now().wall)
+
+    def binding(self, ask: Ask) -> Binding:
+        """What binds the next call of one list of one operation."""
+        with self._database.transaction() as db:
+            return Binding(
+                planned=ledger.planned(db, ask.operation, ask.list),
+                past=ledger.past(db, ask, identity.lost(db), self._is_live),
+            )
+
+    def spent(self, token: str) -> int:
+        """Calls claimed on the token since its own figures were last read."""
+        with self._database.transaction() as db:
+            row = db.execute("SELECT spent FROM token WHERE hash = ?", (token,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def revisions(self) -> Mapping[str, int]:
+        """A number for each operation that grows with every write about it; dead owners' calls are ended first."""
+        with self._database.transaction() as db:
+            self._bury(db, self._now())
+            return identity.revisions(db)
+
+    def changed_elsewhere(self) -> int:
+        """A number that changes when another process has written."""
+        return self._database.changed_elsewhere()
+
+    def prune(self, before: float) -> None:
+        """Drops the journal's changes from before then; the counters keep counting them."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM change WHERE at < ?", (before,))
+
+    def close(self) -> None:
+        """Closes the database and gives up our owner's lock."""
+        self._database.close()
+        if self._owners is not None:
+            self._owners.close()
+            self._owners = None
+
+    def _bury(self, db: sqlite3.Connection, now: Moment) -> None:
+        """Ends the calls whose owners died: they were spent, and nobody knows what came."""
+        for orphan in ledger.orphans(db, self._is_live):
+            ledger.bury(db, orphan, now)
+            self._count(db, orphan.operation, orphan.list, Outcome.INTERRUPTED, (NONE, NONE))
+            identity.touch(db, orphan.operation)
+
+    def _count(
+        self, db: sqlite3.Connection, operation: str, name: str, outcome: Outcome, response: tuple[str, str]
+    ) -> None:
+        journal.count(db, operation, name, "polls")
+        if outcome.is_failure:
+            journal.count(db, operation, name, "failures")
+        journal.count(db, operation, name, "outcomes", outcome)
+        journal.count(db, operation, name, "responses", *response)
+
+    def _is_live(self, owner: str, number: int) -> bool:
+        """True while somebody is at work on the call; our own calls are known one by one."""
+        return number in self._under_way if owner == self._me() else self._owned().is_live(owner)
+
+    def _me(self) -> str:
+        return self._owned().me
+
+    def _owned(self) -> Owners:
+        if self._owners is None:
+            self._owners = Owners(self._folder / "owners")
+        return self._owners
+
+    def _meta(self, name: str) -> Any:
+        with self._database.transaction() as db:
+            return db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0]

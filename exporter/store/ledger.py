@@ -1,0 +1,185 @@
+"""The SQL of calls and rests, inside somebody's transaction."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from exporter import budget
+from exporter.budget import Call, Past
+from exporter.model import Moment, Outcome
+from exporter.schedule import Rest
+from exporter.state import Ending
+
+COLUMNS: Final = (
+    "claimed_wall, claimed_boot, claimed_uptime, finished_wall, finished_boot, finished_uptime, whole, busy, owner, id"
+)
+IsLive = Callable[[str, int], bool]
+
+
+class Ask(NamedTuple):
+    """Who wants to call what, and what the law demands: seconds of interval, and of work that the server may do."""
+
+    operation: str
+    list: str
+    token: str
+    interval: float
+    busy: float
+    essential: bool
+    pace: float = 1.0
+
+
+class Claim(NamedTuple):
+    """A call that is written down and may be made now, once; `rest` is the token's rest that it may end."""
+
+    id: int
+    ask: Ask
+    at: Moment
+    rest: Rest | None = None
+
+
+class Planned(NamedTuple):
+    """When the last call of a list ended, and the factor on its interval until the next."""
+
+    finished: Moment
+    pace: float
+
+
+def past(db: sqlite3.Connection, ask: Ask, lost: Moment | None, is_live: IsLive) -> Past:
+    """What the ledger holds against this call."""
+    same = [
+        row
+        for column, value in (("operation", ask.operation), ("token", ask.token))
+        for row in db.execute(
+            f"SELECT {COLUMNS} FROM call WHERE {column} = ? AND list = ? ORDER BY id DESC LIMIT 1",  # noqa: S608 - fixed names
+            (value, ask.list),
+        )
+    ]
+    unread = db.execute(
+        f"SELECT {COLUMNS} FROM call WHERE whole = 0 AND (token = ?1 OR operation = ?2 AND list = ?3)",  # noqa: S608 - fixed names
+        (ask.token, ask.operation, ask.list),
+    )
+    unknown = () if lost is None else (Call(lost, lost, whole=False, busy=ask.busy),)
+    return Past(
+        same=(*(call(row, is_live) for row in same), *unknown),
+        open=(*(call(row, is_live) for row in unread), *unknown),
+        rests=rests(db, ask.token, ask.list),
+    )
+
+
+def call(row: tuple[float, str, float, float | None, str, float, int, float, str, int], is_live: IsLive) -> Call:
+    """A row of `COLUMNS` as a call."""
+    wall, boot, uptime, finished_wall, finished_boot, finished_uptime, whole, busy, owner, number = row
+    finished = None if finished_wall is None else Moment(finished_wall, finished_boot, finished_uptime)
+    return Call(
+        claimed=Moment(wall, boot, uptime),
+        finished=finished,
+        whole=bool(whole),
+        busy=busy,
+        live=finished is None and is_live(owner, number),
+    )
+
+
+def rests(db: sqlite3.Connection, token: str, name: str) -> tuple[Rest, ...]:
+    """The token's rest and the list's own."""
+    rows = db.execute(
+        "SELECT reason, strikes, since_wall, since_boot, since_uptime, seconds, locked FROM rest"
+        " WHERE token = ? AND list IN ('', ?)",
+        (token, name),
+    )
+    return tuple(
+        Rest(Outcome(reason), strikes, Moment(*since), seconds, bool(locked))
+        for reason, strikes, *since, seconds, locked in rows
+    )
+
+
+def write(db: sqlite3.Connection, ask: Ask, owner: str, now: Moment) -> int:
+    """Writes the call down; its number."""
+    db.execute("INSERT INTO token VALUES (?, 1) ON CONFLICT DO UPDATE SET spent = spent + 1", (ask.token,))
+    cursor = db.execute(
+        "INSERT INTO call (operation, list, token, owner, claimed_wall, claimed_boot, claimed_uptime, busy, pace)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (ask.operation, ask.list, ask.token, owner, *now, ask.busy, ask.pace),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def finish(db: sqlite3.Connection, number: int, ending: Ending, now: Moment, *, whole: bool) -> None:
+    """Writes the call's end, and forgets the older ones of the same three: this one was legal, so they bind no more."""
+    db.execute(
+        "UPDATE call SET finished_wall = ?, finished_boot = ?, finished_uptime = ?, whole = ?, outcome = ?,"
+        " duration = ?, records = ?, rejected = ?, duplicates = ? WHERE id = ?",
+        (*now, whole, ending.outcome, ending.duration, *ending[-3:], number),
+    )
+    db.execute(
+        "DELETE FROM call WHERE outcome IS NOT NULL AND id IN (SELECT old.id FROM call AS new JOIN call AS old"
+        " ON old.operation = new.operation AND old.list = new.list AND old.token = new.token AND old.id < new.id"
+        " WHERE new.id = ?)",
+        (number,),
+    )
+
+
+def token_rest(db: sqlite3.Connection, token: str) -> Rest | None:
+    """The rest of the token itself."""
+    return next(iter(rests(db, token, "")), None)
+
+
+def bearer(db: sqlite3.Connection, number: int) -> str:
+    """The operation that the call belongs to now: it may have been renamed while the call was under way."""
+    return str(db.execute("SELECT operation FROM call WHERE id = ?", (number,)).fetchone()[0])
+
+
+def rest(db: sqlite3.Connection, token: str, name: str, rest: Rest | None) -> None:
+    """Writes or lifts the rest of a token (`name` is "") or of one of its lists."""
+    if rest is None:
+        db.execute("DELETE FROM rest WHERE token = ? AND list = ?", (token, name))
+        return
+    db.execute(
+        "REPLACE INTO rest VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (token, name, rest.reason, rest.strikes, *rest.since, rest.seconds, rest.is_locked),
+    )
+
+
+def ending(db: sqlite3.Connection, operation: str, name: str) -> Ending | None:
+    """How the list's last poll ended."""
+    row = db.execute(
+        "SELECT outcome, claimed_wall, finished_wall, duration, records, rejected, duplicates FROM call"
+        " WHERE operation = ? AND list = ? AND outcome IS NOT NULL ORDER BY id DESC LIMIT 1",
+        (operation, name),
+    ).fetchone()
+    return None if row is None else Ending(Outcome(row[0]), *row[1:])
+
+
+def planned(db: sqlite3.Connection, operation: str, name: str) -> Planned | None:
+    """When the list's last call ended; None when it was never called or its call is under way."""
+    row = db.execute(
+        "SELECT finished_wall, finished_boot, finished_uptime, pace FROM call"
+        " WHERE operation = ? AND list = ? ORDER BY id DESC LIMIT 1",
+        (operation, name),
+    ).fetchone()
+    return None if row is None or row[0] is None else Planned(Moment(*row[:3]), row[3])
+
+
+class Orphan(NamedTuple):
+    """A call that has no end and whose owner is dead."""
+
+    id: int
+    operation: str
+    list: str
+    call: Call
+
+
+def orphans(db: sqlite3.Connection, is_live: IsLive) -> list[Orphan]:
+    """The calls that nobody will finish, oldest first."""
+    rows = db.execute(f"SELECT operation, list, {COLUMNS} FROM call WHERE outcome IS NULL ORDER BY id").fetchall()  # noqa: S608 - fixed names
+    return [
+        Orphan(rest[-1], operation, name, call(tuple(rest), is_live))
+        for operation, name, *rest in rows
+        if not is_live(rest[-2], rest[-1])
+    ]
+
+
+def bury(db: sqlite3.Connection, orphan: Orphan, now: Moment) -> None:
+    """Writes the end of an orphan: interrupted, as late as its server may have worked."""
+    end = budget.interrupted(orphan.call, now)
+    seconds = end.uptime - orphan.call.claimed.uptime
+    finish(db, orphan.id, Ending(Outcome.INTERRUPTED, 0.0, 0.0, seconds), end, whole=False)

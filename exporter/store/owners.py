@@ -1,0 +1,38 @@
+"""Who made a call, and does that process still live? An owner lives while it holds the lock on a file of its own."""
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+from exporter import host
+
+
+class Owners:
+    """The folder of lock files; one of them is ours from the first to the last second."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.me = uuid4().hex
+        self._handle = host.lock(folder / self.me)
+
+    def is_live(self, owner: str) -> bool:
+        """True while the process that made the calls of this owner runs; a dead one's file is removed."""
+        path = self._folder / owner
+        if owner == self.me:
+            return True
+        if not path.exists():
+            return False
+        handle = host.lock(path)
+        if handle is None:
+            return True
+        path.unlink(missing_ok=True)
+        os.close(handle)
+        return False
+
+    def close(self) -> None:
+        """Frees our lock and removes our file; from then on we count as dead."""
+        (self._folder / self.me).unlink(missing_ok=True)
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None

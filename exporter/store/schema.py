@@ -1,0 +1,90 @@
+"""The tables and how they grow. `user_version` of the database is the version of its schema."""
+
+from typing import Final
+
+VERSION: Final = 1
+
+TABLES: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+CREATE TABLE operation (
+    name TEXT PRIMARY KEY,
+    server TEXT NOT NULL,
+    token TEXT NOT NULL,
+    present INTEGER NOT NULL DEFAULT 1,
+    revision INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE token (hash TEXT PRIMARY KEY, spent INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+
+CREATE TABLE call (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    operation TEXT NOT NULL,
+    list TEXT NOT NULL,
+    token TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    claimed_wall REAL NOT NULL, claimed_boot TEXT NOT NULL, claimed_uptime REAL NOT NULL,
+    finished_wall REAL, finished_boot TEXT, finished_uptime REAL,
+    busy REAL NOT NULL,
+    pace REAL NOT NULL,
+    whole INTEGER NOT NULL DEFAULT 0,
+    outcome TEXT,
+    duration REAL NOT NULL DEFAULT 0,
+    records INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0,
+    duplicates INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX call_of_operation ON call (operation, list, id);
+CREATE INDEX call_of_token ON call (token, list, id);
+CREATE INDEX call_open ON call (owner) WHERE outcome IS NULL;
+
+CREATE TABLE rest (
+    token TEXT NOT NULL,
+    list TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    strikes INTEGER NOT NULL,
+    since_wall REAL NOT NULL, since_boot TEXT NOT NULL, since_uptime REAL NOT NULL,
+    seconds REAL NOT NULL,
+    locked INTEGER NOT NULL,
+    PRIMARY KEY (token, list)
+) WITHOUT ROWID;
+
+CREATE TABLE standing (
+    operation TEXT NOT NULL,
+    list TEXT NOT NULL,
+    believed_at REAL,
+    rows BLOB,
+    memory BLOB,
+    held BLOB,
+    PRIMARY KEY (operation, list)
+);
+
+CREATE TABLE counter (
+    operation TEXT NOT NULL,
+    list TEXT NOT NULL,
+    name TEXT NOT NULL,
+    first TEXT NOT NULL,
+    second TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (operation, list, name, first, second)
+) WITHOUT ROWID;
+
+CREATE TABLE change (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    operation TEXT NOT NULL,
+    list TEXT NOT NULL,
+    key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    before_name TEXT NOT NULL,
+    after_name TEXT NOT NULL
+);
+CREATE INDEX change_of_operation ON change (operation, at);
+CREATE INDEX change_at ON change (at);
+"""
+
+# From each older version, the statements to the next one; the newest tables above are made at once.
+MIGRATIONS: Final[dict[int, str]] = {}
