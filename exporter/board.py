@@ -1,0 +1,156 @@
+"""What the poller has in mind of one operation after the other: how each list stands, and when it is due."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import NamedTuple
+
+from exporter import budget, schedule
+from exporter.budget import Wait
+from exporter.model import Moment
+from exporter.poll import unknown
+from exporter.setup import Setup, Target
+from exporter.spec import UpstreamList
+from exporter.state import Next, OperationState, Rule, Standing
+from exporter.store import Ask, Binding, Store
+
+
+class Due(NamedTuple):
+    """When a list may be polled, in seconds since boot, and what it waits for; `first` before it was ever polled."""
+
+    uptime: float
+    rule: Rule
+    first: bool = False
+
+
+@dataclass
+class Seat:
+    """One operation in memory; replaced parts, never a shared mutable one, go into the state that pages read."""
+
+    target: Target
+    token: str
+    standings: dict[str, Standing] = field(default_factory=dict)
+    dues: dict[str, Due] = field(default_factory=dict)
+    answered: dict[str, frozenset[str]] = field(default_factory=dict)
+    next: Mapping[str, Next] = field(default_factory=dict)
+    spent: int = 0
+    revision: int = 0
+    told: OperationState | None = None  # until something changes: pages know by it what to render anew
+
+    @property
+    def name(self) -> str:
+        """The operation's name."""
+        return self.target.operation.name
+
+
+class Board:
+    """All seats by name, filled from the storage. Not safe for two threads: its poller guards it."""
+
+    def __init__(self, setup: Setup, store: Store) -> None:
+        self.setup = setup
+        self.seats: dict[str, Seat] = {}
+        self._store = store
+
+    def ask(self, seat: Seat, spec: UpstreamList, pace: float = 1.0) -> Ask:
+        """The call of this list that the ledger is asked for."""
+        interval = self.setup.intervals[spec.name]
+        return Ask(
+            operation=seat.name,
+            list=spec.name,
+            token=seat.token,
+            interval=min(interval, self.setup.limits.least) if self.is_questioned(seat, spec) else interval,
+            busy=self.setup.limits.busy,
+            essential=spec.essential,
+            pace=pace,
+        )
+
+    def specs(self) -> Iterable[UpstreamList]:
+        """The lists that are polled, in their order."""
+        return (spec for name, spec in self.setup.lists.items() if name in self.setup.intervals)
+
+    def load(self, seat: Seat, now: Moment) -> None:
+        """Reads from the storage how the operation stands; StoreError."""
+        seat.standings = {spec.name: self._store.standing(seat.name, spec.name) for spec in self.specs()}
+        seat.spent = self._store.spent(seat.token)
+        self.plan(seat, now)
+
+    def plan(self, seat: Seat, now: Moment) -> None:
+        """Sets when each list of the operation is due, by the ledger; StoreError."""
+        for spec in self.specs():
+            seat.dues[spec.name] = self._due(seat, spec, self._store.binding(self.ask(seat, spec)), now)
+        self.tell(seat, now)
+
+    def postpone(self, seat: Seat, name: str, wait: Wait, now: Moment) -> None:
+        """Sets one list due after a wait that the ledger asked for."""
+        seat.dues[name] = seat.dues[name]._replace(uptime=now.uptime + wait.seconds, rule=wait.rule)
+        self.tell(seat, now)
+
+    def tell(self, seat: Seat, now: Moment) -> None:
+        """Sets the wall times of the dues as pages tell them; a list that waits for another has none of its own."""
+        seat.told = None
+        seat.next = {
+            name: Next(now.wall + max(0.0, due.uptime - now.uptime), due.rule)
+            for name, due in seat.dues.items()
+            if due.uptime < inf
+        }
+
+    def is_reserved(self, seat: Seat) -> bool:
+        """True while only the reserve of the token's calls is left."""
+        return budget.is_reserved(self.left(seat), seat.spent, self.setup.limits.reserve)
+
+    def left(self, seat: Seat) -> float | None:
+        """Calls left by the token's own figures when they were last read; None where they say nothing."""
+        for spec in self.specs():
+            snapshot = seat.standings.get(spec.name, Standing()).snapshot
+            if spec.left and snapshot and snapshot.rows:
+                return spec.left(snapshot.rows[0])
+        return None
+
+    def is_questioned(self, seat: Seat, spec: UpstreamList) -> bool:
+        """True when another list refers to entities that this one has not been asked about since."""
+        return not self.questions(seat, spec) <= seat.answered.get(spec.name, frozenset())
+
+    def questions(self, seat: Seat, spec: UpstreamList) -> frozenset[str]:
+        """The ids that other lists refer to and this one does not know."""
+        referred = seat.standings.get(spec.name, Standing())
+        asking = (each for each in self.specs() if any(watch.refers_to == spec.name for watch in each.watches))
+        return frozenset().union(
+            *(unknown(each, seat.standings.get(each.name, Standing()), referred) for each in asking)
+        )
+
+    def state(self, seat: Seat) -> OperationState:
+        """The operation as pages tell it; the same object until something of it changed."""
+        if seat.told is None:
+            seat.told = self._told(seat)
+        return seat.told
+
+    def _told(self, seat: Seat) -> OperationState:
+        return OperationState(
+            operation=seat.target.operation,
+            intervals={spec.name: self.setup.intervals[spec.name] for spec in self.specs()},
+            standings=dict(seat.standings),
+            next=seat.next,
+            spent=seat.spent,
+            reserved=self.is_reserved(seat),
+            names=self.setup.names,
+        )
+
+    def pace(self, seat: Seat, spec: UpstreamList, now: Moment) -> float:
+        """The factor on the interval after a poll that is made now."""
+        due = seat.dues[spec.name]
+        late = None if due.first else now.uptime - due.uptime
+        return schedule.pace(seat.name, self.setup.intervals[spec.name], late)
+
+    def _due(self, seat: Seat, spec: UpstreamList, binding: Binding, now: Moment) -> Due:
+        if self.is_reserved(seat) and spec.left is None:
+            return Due(inf, Rule.RESERVE)
+        ask = self.ask(seat, spec)
+        legal = budget.wait(binding.past, ask.interval, now, essential=spec.essential)
+        if binding.planned is None:
+            return Due(now.uptime + legal.seconds, legal.rule, first=True)
+        pace = 1.0 if self.is_questioned(seat, spec) else binding.planned.pace
+        interval = budget.glimpse(ask.interval) if self.is_reserved(seat) else ask.interval
+        planned = interval * pace - budget.elapsed(binding.planned.finished, now)
+        if legal.seconds > max(planned, 0.0):
+            return Due(now.uptime + legal.seconds, legal.rule)
+        return Due(now.uptime + planned, Rule.INTERVAL)

@@ -1,0 +1,345 @@
+"""The turn: what is due is claimed in the ledger, called, understood, and written down.
+
+Meets the pages in one immutable state that it hands on; touches no metric and no socket.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from threading import Condition, RLock
+from typing import Final, NamedTuple, TypeVar
+
+import structlog
+
+from exporter import report, schedule
+from exporter.board import Board, Seat
+from exporter.budget import Wait
+from exporter.clock import Clock
+from exporter.diff import Title
+from exporter.keeper import Keeper
+from exporter.model import Answer, Moment, Outcome
+from exporter.poll import Meaning, response, stands, titles, understand
+from exporter.setup import Setup
+from exporter.spec import UpstreamList
+from exporter.state import EMPTY, Ending, Histogram, Standing, State
+from exporter.store import Belief, Claim, Finished, Identity, Result, Store
+from exporter.tokens import Tokens
+
+log = structlog.get_logger()
+Done = TypeVar("Done")
+
+LONGEST: Final = 1.0  # seconds between two turns: other processes' writes are followed within that
+TOKENS: Final = 10.0  # seconds between two looks at the tokens' sources
+ORPHANS: Final = 5.0  # seconds between two looks for calls whose owner died
+
+
+class Flight(NamedTuple):
+    """A call under way: its claim, its list and its server."""
+
+    claim: Claim
+    spec: UpstreamList
+    server: str
+
+
+class Landed(NamedTuple):
+    """A call that ended, and what must be written of it."""
+
+    flight: Flight
+    answer: Answer
+    meaning: Meaning
+    result: Result
+
+
+class Poller:
+    """Polls within the budget, one step at a time; `turn` is called again and again by one thread.
+
+    `start` runs a call, in a thread of its own or at once; `publish` takes each new state; `wake` is called from the
+    calls' threads when there is something for the next turn.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        store: Store,
+        clock: Clock,
+        *,
+        start: Callable[[Callable[[], None]], None],
+        publish: Callable[[State], None],
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._start = start
+        self._publish = publish
+        self._wake = wake
+        self._lock = RLock()
+        self._landing = Condition(self._lock)
+        self._keeper = Keeper()
+        self._tokens = Tokens()
+        self._board = Board(setup, store)
+        self._flights: dict[str, Flight] = {}
+        self._unwritten: list[Landed] = []
+        self._durations: Mapping[str, Histogram] = {}
+        self._created: float | None = None
+        self._looked_at_tokens = self._looked_for_orphans = -TOKENS
+        self._version = -1
+        self._is_loaded = False
+        self._is_stopping = False
+        self._is_news = True
+        self._told_healthy = True
+        self.began = clock.now()
+
+    def turn(self) -> float:
+        """Starts every call that is due, and publishes what is new; the seconds until the next turn has work.
+
+        Nothing here waits for an answer of the API.
+        """
+        with self._lock:
+            self.began = now = self._clock.now()
+            if self._keeper.may_try(now.uptime):
+                self._catch_up()
+            if self._is_loaded:
+                self._start_due()
+            self._tell()
+            return self._until_next()
+
+    def configure(self, setup: Setup) -> None:
+        """Takes another configuration; calls under way end by the old one."""
+        with self._lock:
+            self._board.setup = setup
+            self._tokens.refresh(setup.targets)
+            self._is_loaded = False
+            self._is_news = True
+
+    def stop(self, patience: float) -> bool:
+        """Claims nothing from now on and waits `patience` seconds for the calls under way; True when all landed."""
+        with self._lock:
+            self._is_stopping = True
+            return self._landing.wait_for(lambda: not self._flights, timeout=patience)
+
+    def _catch_up(self) -> None:
+        """Everything that may have happened since the last turn: tokens, fallen storage, other processes."""
+        uptime = self._clock.now().uptime
+        if uptime - self._looked_at_tokens >= TOKENS:
+            self._looked_at_tokens = uptime
+            if self._tokens.refresh(self._board.setup.targets):
+                self._is_loaded = False
+        if not self._is_loaded:
+            self._is_loaded = self._attempt(self._load) is not None
+        for landed in self._unwritten[:]:
+            if self._write(landed):
+                self._unwritten.remove(landed)
+        if self._is_loaded:
+            self._attempt(self._follow)
+
+    def _load(self) -> bool:
+        """Makes the configured operations known to the storage, and reads how they stand."""
+        now = self._clock.now()
+        targets = [target for target in self._board.setup.targets if target.operation.name in self._tokens]
+        seats = [Seat(each, self._store.token_hash(self._tokens[each.operation.name])) for each in targets]
+        self._store.adopt(Identity(seat.name, seat.target.operation.server, seat.token) for seat in seats)
+        for seat in seats:
+            self._board.load(seat, now)
+        revisions = self._store.revisions()
+        for seat in seats:
+            seat.revision = revisions.get(seat.name, 0)
+        self._created = self._store.created()
+        self._board.seats = {seat.name: seat for seat in seats}
+        self._is_news = True
+        return True
+
+    def _follow(self) -> None:
+        """Reads again what another process wrote, and ends the calls of dead ones."""
+        now = self._clock.now()
+        version = self._store.changed_elsewhere()
+        if version == self._version and now.uptime - self._looked_for_orphans < ORPHANS:
+            return
+        self._looked_for_orphans = now.uptime
+        for name, revision in self._store.revisions().items():
+            seat = self._board.seats.get(name)
+            if seat is not None and seat.revision != revision and name not in self._flights:
+                self._board.load(seat, now)
+                seat.revision = revision
+                self._is_news = True
+        self._version = version
+
+    def _start_due(self) -> None:
+        now = self._clock.now()
+        order = {spec.name: place for place, spec in enumerate(self._board.specs())}
+        ready = [
+            (due.uptime if not due.first else 0.0, order[name], seat.name, name)
+            for seat in self._board.seats.values()
+            for name, due in seat.dues.items()
+            if due.uptime <= now.uptime
+        ]
+        for _, _, operation, name in sorted(ready):
+            if self._has_room(operation) and self._keeper.may_try(now.uptime):
+                self._claim(self._board.seats[operation], self._board.setup.lists[name])
+
+    def _has_room(self, operation: str) -> bool:
+        """True when one more call may be under way: at all, to this server, and on this token."""
+        limits = self._board.setup.limits
+        server = self._board.seats[operation].target.operation.server
+        per_server = Counter(flight.server for flight in self._flights.values())
+        return (
+            not self._is_stopping
+            and operation not in self._flights
+            and len(self._flights) < limits.concurrency
+            and per_server[server] < limits.per_server
+        )
+
+    def _claim(self, seat: Seat, spec: UpstreamList) -> None:
+        now = self._clock.now()
+        ask = self._board.ask(seat, spec, self._board.pace(seat, spec, now))
+        claim = self._attempt(lambda: self._store.claim(ask))
+        if isinstance(claim, Wait):
+            self._board.postpone(seat, spec.name, claim, now)
+            self._is_news = True
+        elif claim is not None:
+            seat.spent += 1
+            seat.told = None
+            flight = Flight(claim, spec, seat.target.operation.server)
+            self._flights[seat.name] = flight
+            call, token = self._board.setup.call, self._tokens[seat.name]
+            self._start(lambda: self._land(flight, self._answer(flight, lambda: call(flight.server, spec.name, token))))
+
+    def _answer(self, flight: Flight, call: Callable[[], Answer]) -> Answer:
+        try:
+            return call()
+        except Exception:
+            # The boundary between operations: a bug met in one answer must not stop the others.
+            log.exception("call failed unexpectedly", operation=flight.claim.ask.operation, list=flight.spec.name)
+            return Answer(Outcome.INTERRUPTED, whole=False, detail="an unexpected error, see the log")
+
+    def _land(self, flight: Flight, answer: Answer) -> None:
+        """Understands the answer and writes it down; what cannot be written now is kept for a later turn."""
+        with self._lock:
+            try:
+                landed = self._understood(flight, answer)
+            except Exception:
+                # The same boundary: an answer that trips a bug of ours is spent, and nothing is believed of it.
+                log.exception("answer not understood", operation=flight.claim.ask.operation, list=flight.spec.name)
+                landed = self._understood(flight, replace(answer, outcome=Outcome.INTERRUPTED))
+            if not self._write(landed):
+                self._unwritten.append(landed)
+            self._landing.notify_all()
+        self._wake()
+
+    def _understood(self, flight: Flight, answer: Answer) -> Landed:
+        claim, spec = flight.claim, flight.spec
+        now, setup, seat = self._clock.now(), self._board.setup, self._board.seats.get(claim.ask.operation)
+        standing = seat.standings.get(spec.name, Standing()) if seat else Standing()
+        meaning = understand(answer, spec, standing, setup.trust, now.wall, self._title(seat))
+        reading, outcome, interval = meaning.reading, meaning.outcome, claim.ask.interval
+        counts = (reading.records, reading.rejected, reading.duplicates) if reading else ()
+        result = Result(
+            ending=Ending(outcome, claim.at.wall, now.wall, answer.duration, *counts),
+            at=now,
+            whole=answer.whole,
+            response=response(answer),
+            token_rest=schedule.token_rest(claim.rest, outcome, interval, answer.retry_after, now),
+            list_rest=schedule.list_rest(outcome, interval, now, essential=spec.essential),
+            belief=belief(standing, meaning),
+            read_meter=spec.left is not None and meaning.believed,
+        )
+        return Landed(flight, answer, meaning, result)
+
+    def _title(self, seat: Seat | None) -> Title:
+        """The last known name of what a row refers to."""
+        if seat is None:
+            return lambda _list, _text: ""
+        names: dict[str, Callable[[str], str]] = {}
+
+        def title(name: str, text: str) -> str:
+            if name not in names:
+                standing = seat.standings.get(name, Standing())
+                names[name] = titles(standing.snapshot.rows if standing.snapshot else (), standing.memory)
+            return names[name](text)
+
+        return title
+
+    def _write(self, landed: Landed) -> bool:
+        """Writes an ended call down, and sets what follows from it; False when the storage failed."""
+        claim = landed.flight.claim
+        finished = self._attempt(lambda: self._store.finish(claim, landed.result))
+        if finished is None:
+            return False
+        del self._flights[claim.ask.operation]
+        seat = self._board.seats.get(finished.operation)
+        if seat is not None:
+            self._seat(seat, landed, finished)
+        self._is_news = True
+        return True
+
+    def _seat(self, seat: Seat, landed: Landed, finished: Finished) -> None:
+        """Puts the ended call's list in its new place on the board."""
+        spec, now, meaning = landed.flight.spec, self._clock.now(), landed.meaning
+        standing = seat.standings.get(spec.name, Standing())
+        seat.standings[spec.name] = stands(standing, meaning, landed.result.ending, finished.tally)
+        seat.revision = finished.revision
+        seat.spent = 0 if landed.result.read_meter else seat.spent
+        if meaning.believed:
+            seat.answered[spec.name] = self._board.questions(seat, spec)
+        if not self._attempt(lambda: self._planned(seat, now)):
+            self._is_loaded = False
+        histogram = self._durations.get(spec.name, EMPTY).observed(landed.answer.duration)
+        self._durations = {**self._durations, spec.name: histogram}
+        self._report(seat, landed)
+
+    def _planned(self, seat: Seat, now: Moment) -> bool:
+        self._board.plan(seat, now)
+        return True
+
+    def _report(self, seat: Seat, landed: Landed) -> None:
+        name, meaning, ending = landed.flight.spec.name, landed.meaning, landed.result.ending
+        report.ended(seat.name, name, ending, landed.answer, seat.next.get(name))
+        if ending.rejected:
+            report.rejected(seat.name, name, ending)
+        if meaning.held and meaning.reading and not meaning.believed:
+            report.held(seat.name, name, meaning.held)
+        for change in meaning.changes:
+            report.changed(seat.name, change, names=self._board.setup.names)
+
+    def _tell(self) -> None:
+        """Hands the state on, if there is anything new in it."""
+        if not self._is_news and self._keeper.is_healthy == self._told_healthy:
+            return
+        self._is_news, self._told_healthy = False, self._keeper.is_healthy
+        self._publish(
+            State(
+                operations=tuple(self._board.state(seat) for seat in self._board.seats.values()),
+                durations=self._durations,
+                storage_healthy=self._keeper.is_healthy,
+                created=self._created,
+            )
+        )
+
+    def _until_next(self) -> float:
+        """Seconds until something comes due; what was due in this turn had its chance, and waits for a landing."""
+        dues = (
+            due.uptime
+            for seat in self._board.seats.values()
+            if seat.name not in self._flights
+            for due in seat.dues.values()
+            if due.uptime > self.began.uptime
+        )
+        return max(0.0, min(dues, default=self.began.uptime + LONGEST) - self._clock.now().uptime)
+
+    def _attempt(self, work: Callable[[], Done]) -> Done | None:
+        return self._keeper.attempt(work, self._clock.now().uptime)
+
+
+def belief(standing: Standing, meaning: Meaning) -> Belief | None:
+    """What of the meaning is new to the storage; None after a failure."""
+    if meaning.reading is None or meaning.outcome.is_failure:
+        return None
+    if not meaning.believed or meaning.snapshot is None:
+        return Belief(held=meaning.held)
+    known = standing.snapshot.rows if standing.snapshot else None
+    return Belief(
+        at=meaning.snapshot.at,
+        rows=meaning.snapshot.rows if meaning.snapshot.rows != known else None,
+        memory=meaning.memory if meaning.memory != standing.memory else None,
+        held=meaning.held,
+        changes=meaning.changes,
+    )

@@ -1,0 +1,162 @@
+"""What most tests need: a clock that is set by hand, the simulator, and an exporter that can be restarted."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+
+import pytest
+import structlog
+from hypothesis import settings
+
+from exporter.client import Client, Upstream
+from exporter.lists import LISTS
+from exporter.model import Moment, Operation, Secret
+from exporter.poll import Trust
+from exporter.poller import Poller
+from exporter.setup import Limits, Setup, Target
+from exporter.simulator import Account, Simulator
+from exporter.state import State
+from exporter.store import Store
+
+CANARY = "canary-4f1d0c9e8b7a6f5e4d3c2b1a"
+START = 1_790_000_000.0
+INTERVALS = {"connectors": 300.0, "routing_points": 600.0, "token_info": 3600.0}
+
+settings.register_profile("ci", deadline=None, print_blob=True)
+settings.load_profile("ci")
+
+
+class FakeClock:
+    """A clock that stands still until somebody moves it."""
+
+    def __init__(self) -> None:
+        self.wall, self.boot, self.uptime = START, "boot-1", 1000.0
+
+    def now(self) -> Moment:
+        return Moment(self.wall, self.boot, self.uptime)
+
+    def monotonic(self) -> float:
+        return self.uptime
+
+    def advance(self, seconds: float) -> None:
+        self.wall += seconds
+        self.uptime += seconds
+
+    def step(self, seconds: float) -> None:
+        """Sets the wall clock, as an operator or NTP does."""
+        self.wall += seconds
+
+    def reboot(self, seconds: float = 30.0) -> None:
+        self.wall += seconds
+        self.uptime = 5.0
+        self.boot += "+"
+
+
+class Exporter:
+    """The poller on a real storage, its calls made in the turn itself; can be stopped and started again."""
+
+    def __init__(self, folder, clock: FakeClock, setup: Setup) -> None:
+        self.folder, self.clock, self.setup = folder, clock, setup
+        self.states: list[State] = []
+        self.start()
+
+    def start(self) -> None:
+        restores = {name: spec.restore for name, spec in LISTS.items()}
+        self.store = Store(self.folder, self.clock.now, restores)
+        self.poller = Poller(self.setup, self.store, self.clock, start=lambda work: work(), publish=self.states.append)
+
+    def turn(self) -> float:
+        return self.poller.turn()
+
+    def turns(self, seconds: float) -> None:
+        """Turns as the loop makes them, until so many seconds have gone by."""
+        end = self.clock.uptime + seconds
+        while True:
+            wait = self.turn()
+            if self.clock.uptime + wait > end:
+                self.clock.advance(end - self.clock.uptime)
+                return
+            self.clock.advance(max(wait, 0.001))
+
+    def restart(self) -> None:
+        self.close()
+        self.start()
+
+    def close(self) -> None:
+        self.store.close()
+
+    @property
+    def state(self) -> State:
+        return self.states[-1]
+
+    def operation(self, name: str = "acme"):
+        return next(each for each in self.state.operations if each.operation.name == name)
+
+    def standing(self, name: str = "acme", listed: str = "connectors"):
+        return self.operation(name).standing(listed)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def simulator(clock) -> Iterator[Simulator]:
+    with Simulator(interval=INTERVALS | {"routing_points": 300.0}, now=clock.monotonic) as running:
+        yield running
+
+
+@pytest.fixture
+def api(simulator) -> Account:
+    """One account with two connectors and their routing points."""
+    account = simulator.add("acme", token=CANARY, server="0010", limit=100_000)
+    account.route("5", "Main menu", chat="yes", ivr="yes")
+    account.route("6", "Night desk", chat="yes")
+    account.connect("whatsapp", "12", rp_id="5", name="Sales")
+    account.connect("email", "13", rp_id="6", name="Inbox")
+    return account
+
+
+def setup_for(simulator, tokens: Mapping[str, str], clock, **changes) -> Setup:
+    """A setup that polls these operations (name -> token) of the simulator, all on server 0010."""
+    line = Upstream(base_url=simulator.url, timeout=2.0, connect_timeout=1.0)
+    client = Client(line, "test", clock.monotonic, wall=lambda: clock.now().wall)
+
+    def reader(token: str):
+        return lambda: Secret(token)
+
+    values = {
+        "targets": tuple(Target(Operation(name, "0010"), reader(token)) for name, token in tokens.items()),
+        "lists": LISTS,
+        "intervals": INTERVALS,
+        "call": client.call,
+        "trust": Trust(mass_removal=0.5, retention=90 * 86400.0),
+        "limits": Limits(),
+    }
+    return Setup(**values | changes)
+
+
+@pytest.fixture
+def exporter(api, simulator, clock, tmp_path) -> Iterator[Exporter]:
+    """One operation `acme`, polled from the simulator on a storage of its own."""
+    running = Exporter(tmp_path / "data", clock, setup_for(simulator, {"acme": CANARY}, clock))
+    yield running
+    running.close()
+
+
+@pytest.fixture(autouse=True)
+def quiet_log() -> Iterator[list[Mapping[str, object]]]:
+    """The log's events instead of lines on standard error."""
+    with structlog.testing.capture_logs() as events:
+        yield events
+
+
+def needs(program: str, packages: str) -> None:
+    """Skips the test loudly where the program is not there; in CI that is a failure."""
+    if shutil.which(program):
+        return
+    text = f"{program} is not installed: apt-get install -y --no-install-recommends {packages}"
+    if os.environ.get("REQUIRE_ALL_TOOLS"):
+        pytest.fail(text)
+    pytest.skip(text)
