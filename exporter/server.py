@@ -1,0 +1,88 @@
+"""The web server in a thread with its own loop: sockets that are bound before anything is promised."""
+
+import socket
+from collections.abc import Iterable
+from threading import Thread
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+PATIENCE: Final = 1  # seconds that open connections get when the server ends
+BACKLOG: Final = 2048
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the text says which and why."""
+
+
+def bound(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
+    """A listening socket for each (host, port); the host "" is every address, of IPv6 too where there is any."""
+    sockets: list[socket.socket] = []
+    try:
+        for host, port in addresses:
+            sockets.append(listening(host, port))
+    except OSError as error:
+        for each in sockets:
+            each.close()
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise ListenError(f"cannot listen on {where}: {error.strerror or error}") from error
+    return sockets
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """One listening socket."""
+    if not host and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
+    family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+class Server:
+    """Serves one application on listening sockets until it is stopped."""
+
+    def __init__(self, application: ASGIApp, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                application,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                loop="asyncio",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=PATIENCE,
+            )
+        )
+        self._thread = Thread(target=self._server.run, args=(sockets,), name="web", daemon=True)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as HOST:PORT."""
+        return [f"{'[%s]' if ':' in host else '%s'}:%d" % (host, port) for host, port, *_ in self._names()]
+
+    def start(self) -> None:
+        """Begins to answer; connections that came since the sockets were bound are answered too."""
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """True while its thread runs."""
+        return self._thread.is_alive()
+
+    def quit(self) -> None:
+        """Takes no more connections; those that are open get `PATIENCE`."""
+        self._server.should_exit = True
+
+    def join(self) -> None:
+        """Waits for the end that `quit` began."""
+        self._thread.join(PATIENCE + 0.5)
+        for each in self._sockets:
+            each.close()
+
+    def _names(self) -> list[tuple[str, int]]:
+        return [each.getsockname()[:2] for each in self._sockets]

@@ -1,0 +1,207 @@
+"""The ASGI application: /metrics, /probe, /sd, health, reload and the landing page. Answers from memory alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from string import Template
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from exporter.negotiation import Offer, accepts_gzip, preferred
+from exporter.page import Format, Page
+
+OFFERS: Final = {
+    Offer("text/plain", "0.0.4"): Format.TEXT,
+    Offer("text/plain", "1.0.0"): Format.TEXT_1,
+    Offer("application/openmetrics-text", "1.0.0"): Format.OPENMETRICS,
+}
+SAFE: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]")
+DEFAULT: Final = Offer("text/plain", "0.0.4")
+NOT_YET: Final = PlainTextResponse("the first page is not rendered yet\n", 503)
+LANDING: Final = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>wolkvox-exporter</title>
+<style>
+:root { color-scheme: light dark }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }
+</style>
+</head>
+<body>
+<h1>wolkvox-exporter $version</h1>
+<ul>
+<li><a href="$metrics">Metrics</a> of all operations</li>
+<li><a href="sd">Targets</a> for Prometheus's HTTP service discovery</li>
+<li><a href="-/healthy">Healthy</a>, <a href="-/ready">ready</a></li>
+</ul>
+<h2>Operations</h2>
+<ul>$operations</ul>
+</body>
+</html>
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the pages need of the rest: each is a question that is answered at once.
+
+    `page` is the newest one, None before the first; `reload` reads the configuration again and gives the faults as
+    text, "" for none; it is None where the life cycle may not be steered over HTTP.
+    """
+
+    page: Callable[[], Page | None]
+    is_alive: Callable[[], bool]
+    version: str
+    reload: Callable[[], str] | None = None
+    telemetry_path: str = "/metrics"
+    external_url: str = ""
+    max_requests: int = 40
+
+
+class Scrape:
+    """A page that is scraped: counted while it is made and written, refused beyond the limit (0: none)."""
+
+    def __init__(self, limit: int, answer: Callable[[Request], Response]) -> None:
+        self._limit = limit
+        self._answer = answer
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it; a slow reader counts until its last byte is written."""
+        if self._limit and self._under_way >= self._limit:
+            await self._refusal()(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            await self._answer(Request(scope, receive))(scope, receive, send)
+        finally:
+            self._under_way -= 1
+
+    def _refusal(self) -> Response:
+        text = f"{self._limit} scrapes are under way, which is the limit (--web.max-requests); try again later\n"
+        return PlainTextResponse(text, 503, {"Retry-After": "5"})
+
+
+class Pages:
+    """What is answered at each path."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def metrics(self, request: Request) -> Response:
+        """All operations and the exporter itself."""
+        page = self._site.page()
+        return NOT_YET if page is None else scraped(request, page, None)
+
+    def probe(self, request: Request) -> Response:
+        """One operation's own families, from memory."""
+        page = self._site.page()
+        if page is None:
+            return NOT_YET
+        target = request.query_params.get("target", "")
+        if target in page.operations:
+            return scraped(request, page, target)
+        what = f"unknown target {target!r}" if target else "the parameter target is missing"
+        known = "it is the name of a configured operation, and /sd lists them"
+        return PlainTextResponse(f"{what}: {known}, as in /probe?target=NAME\n", 400)
+
+    async def discovery(self, request: Request) -> Response:
+        """The targets for Prometheus's HTTP service discovery, one for each operation."""
+        page = self._site.page()
+        if page is None:
+            return NOT_YET
+        place = address(self._site.external_url, request.headers.get("host", ""))
+        if place is None:
+            return PlainTextResponse("the Host header is no host; set --web.external-url\n", 400)
+        return JSONResponse([target(name, *place) for name in page.operations])
+
+    async def healthy(self, _: Request) -> Response:
+        """Alive while the poller takes its turns."""
+        if self._site.is_alive():
+            return PlainTextResponse("wolkvox-exporter is healthy.\n")
+        return PlainTextResponse("no turn of the poller began in the last 60 s; look at the log\n", 503)
+
+    async def ready(self, _: Request) -> Response:
+        """Ready with the first page; never dependent on the upstream."""
+        if self._site.page() is None:
+            return NOT_YET
+        return PlainTextResponse("wolkvox-exporter is ready.\n")
+
+    async def reload(self, _: Request) -> Response:
+        """Reads the configuration again; a bad one leaves the running one in place."""
+        if self._site.reload is None:
+            return PlainTextResponse("start with --web.enable-lifecycle to allow a reload over HTTP\n", 403)
+        faults = await run_in_threadpool(self._site.reload)
+        if faults:
+            return PlainTextResponse(f"the running configuration stays:\n{faults}\n", 500)
+        return PlainTextResponse("the configuration was reloaded\n")
+
+    async def landing(self, _: Request) -> Response:
+        """Where to go from here."""
+        page = self._site.page()
+        links = "".join(
+            f'<li><a href="probe?target={escape(name)}">{escape(name)}</a></li>'
+            for name in (page.operations if page else ())
+        )
+        text = LANDING.substitute(
+            version=escape(self._site.version), metrics=escape(self._site.telemetry_path.lstrip("/")), operations=links
+        )
+        return HTMLResponse(text, headers=SAFE)
+
+
+def application(site: Site) -> Starlette:
+    """The whole site; an unknown path is 404, a wrong method 405."""
+    pages = Pages(site)
+    routes = [
+        Route(site.telemetry_path, Scrape(site.max_requests, pages.metrics), methods=["GET"]),
+        Route("/probe", Scrape(site.max_requests, pages.probe), methods=["GET"]),
+        Route("/sd", pages.discovery),
+        Route("/-/healthy", pages.healthy),
+        Route("/-/ready", pages.ready),
+        Route("/-/reload", pages.reload, methods=["POST"]),
+        Route("/", pages.landing),
+    ]
+    return Starlette(routes=routes)
+
+
+def scraped(request: Request, page: Page, operation: str | None) -> Response:
+    """The page in the format and the coding that the request wants."""
+    form = OFFERS.get(preferred(request.headers.get("accept", ""), OFFERS) or DEFAULT, Format.TEXT)
+    compress = accepts_gzip(request.headers.get("accept-encoding", ""))
+    headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
+    if compress:
+        headers["Content-Encoding"] = "gzip"
+    return Response(page.body(form, compress=compress, operation=operation), headers=headers)
+
+
+def address(external_url: str, host: str) -> tuple[str, str, str] | None:
+    """Scheme, host with port, and path prefix under which Prometheus reaches us; None where the Host is none."""
+    if external_url:
+        parts = urlsplit(external_url)
+        return parts.scheme, parts.netloc, parts.path.rstrip("/")
+    return ("http", host, "") if host and HOST_CHARACTERS.issuperset(host) else None
+
+
+def target(name: str, scheme: str, host: str, prefix: str) -> dict[str, object]:
+    """One target group of Prometheus's HTTP service discovery."""
+    labels = {
+        "__scheme__": scheme,
+        "__metrics_path__": f"{prefix}/probe",
+        "__param_target": name,
+        "instance": name,
+    }
+    return {"targets": [host], "labels": labels}
