@@ -1,0 +1,247 @@
+"""Joins the parts: the only reader of the configuration's values, and the owner of threads and signals."""
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
+
+from exporter import __version__
+from exporter.budget import BUSY, LEAST
+from exporter.client import Client
+from exporter.client import Upstream as Line
+from exporter.clock import Clock
+from exporter.config import Account, Config, ConfigError, Upstream, load
+from exporter.flags import Options
+from exporter.lists import LISTS
+from exporter.log import Redactor
+from exporter.model import Secret
+from exporter.page import Page, Renderer
+from exporter.poll import Trust
+from exporter.poller import LONGEST, Poller
+from exporter.server import Server, bound
+from exporter.setup import Limits, Setup, Target
+from exporter.state import State
+from exporter.store import Store
+from exporter.web import Site, application
+
+logger = structlog.get_logger()
+
+GRACE: Final = 1.5  # seconds that calls under way get when the exporter ends
+ALIVE: Final = 60.0  # seconds within which a turn must have begun
+USER_AGENT: Final = f"wolkvox-exporter/{__version__}"
+
+
+def configured(path: str, environ: Mapping[str, str]) -> Config:
+    """The configuration of the file; ConfigError with every fault of it."""
+    return load(path, {name: spec.interval for name, spec in LISTS.items()}, environ)
+
+
+class Assembly:
+    """Configurations into setups; the client is kept while the upstream stays the same."""
+
+    def __init__(self, clock: Clock, redactor: Redactor) -> None:
+        self._clock = clock
+        self._redactor = redactor
+        self._upstream: Upstream | None = None
+        self._client: Client | None = None
+
+    def setup(self, config: Config) -> Setup:
+        """What the poller works with under this configuration."""
+        intervals = {name: seconds for name, seconds in config.intervals.items() if seconds is not None}
+        return Setup(
+            targets=tuple(Target(account.operation, self._reader(account)) for account in config.accounts),
+            lists=LISTS,
+            intervals=intervals,
+            call=self._connected(config.upstream).call,
+            trust=Trust(config.believe.mass_removal, config.retention),
+            limits=limits(config, intervals),
+            names=config.connector_names,
+        )
+
+    def _reader(self, account: Account) -> Callable[[], Secret]:
+        """Reads the token anew; the log learns each to strike it out."""
+
+        def read() -> Secret:
+            secret = account.token.read()
+            self._redactor.learn([secret.reveal()])
+            return secret
+
+        return read
+
+    def _connected(self, upstream: Upstream) -> Client:
+        if self._client is None or upstream != self._upstream:
+            self._redactor.learn(passwords(upstream.proxy))
+            self._upstream, self._client = upstream, client(upstream, self._clock)
+        return self._client
+
+
+def client(upstream: Upstream, clock: Clock) -> Client:
+    """The client of this upstream."""
+    line = Line(
+        base_url=upstream.base_url,
+        timeout=upstream.timeout,
+        connect_timeout=upstream.connect_timeout,
+        max_body=upstream.max_body,
+        proxy=upstream.proxy,
+        ca_file=upstream.ca_file,
+    )
+    return Client(line, USER_AGENT, clock.monotonic, wall=lambda: clock.now().wall)
+
+
+def passwords(url: str | None) -> Iterable[str]:
+    """The password in a URL, as written and as meant."""
+    password = urlsplit(url or "").password
+    return () if not password else (password, unquote(password))
+
+
+def limits(config: Config, intervals: Mapping[str, float]) -> Limits:
+    """How far the poller may go; the simulator allows what the API would not."""
+    upstream = config.upstream
+    return Limits(
+        concurrency=upstream.concurrency,
+        busy=upstream.timeout if upstream.simulator else BUSY,
+        reserve=config.budget.reserve,
+        least=min(intervals.values(), default=math.inf) if upstream.simulator else LEAST,
+    )
+
+
+class Reloads:
+    """The outcome of the last reading of the configuration, as the page tells it."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self._clock = clock
+        self._successful = Gauge(
+            "wolkvox_exporter_config_last_reload_successful",
+            "Whether the last attempt to read the configuration succeeded.",
+            registry=registry,
+        )
+        self._success_at = Gauge(
+            "wolkvox_exporter_config_last_reload_success_timestamp_seconds",
+            "When the configuration was last read with success.",
+            registry=registry,
+        )
+
+    def succeeded(self) -> None:
+        """The configuration that was read is in force."""
+        self._successful.set(1)
+        self._success_at.set(self._clock.now().wall)
+
+    def failed(self) -> None:
+        """The configuration that stands in the file is not in force."""
+        self._successful.set(0)
+
+
+def registry(*, about_process: bool) -> CollectorRegistry:
+    """What is told of this process at each scrape."""
+    made = CollectorRegistry(auto_describe=False)
+    build = Gauge("wolkvox_exporter_build_info", "The version of this exporter, always 1.", ["version"], registry=made)
+    build.labels(__version__).set(1)
+    if about_process:
+        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+            made.register(collector)
+    return made
+
+
+class Service:
+    """The exporter as it serves: poller, page and web server around one storage, from start to end."""
+
+    def __init__(self, options: Options, read: Callable[[], Setup], clock: Clock) -> None:
+        self._options = options
+        self._read = read
+        self._clock = clock
+        self._bell = threading.Event()
+        self._reloading = threading.Lock()
+        self._wants_reload = False
+        self._is_ending = False
+        self._page: Page | None = None
+        own = registry(about_process=not options.web_disable_exporter_metrics)
+        self._reloads = Reloads(own, clock)
+        self._renderer = Renderer(LISTS, own)
+        restores = {name: spec.restore for name, spec in LISTS.items()}
+        self._store = Store(Path(options.storage_path), clock.now, restores)
+        self._poller = Poller(read(), self._store, clock, start=in_thread, publish=self._publish, wake=self._bell.set)
+        self._reloads.succeeded()
+
+    def site(self) -> Site:
+        """What the web application asks of this service."""
+        return Site(
+            page=lambda: self._page,
+            is_alive=lambda: self._clock.now().uptime - self._poller.began.uptime < ALIVE,
+            version=__version__,
+            reload=self.reload if self._options.web_enable_lifecycle else None,
+            telemetry_path=self._options.web_telemetry_path,
+            external_url=self._options.web_external_url,
+            max_requests=self._options.web_max_requests,
+        )
+
+    def reload(self) -> str:
+        """Reads the configuration again and puts it in force; the faults as text, "" for none.
+
+        A faulty configuration leaves the running one in place.
+        """
+        with self._reloading:
+            try:
+                setup = self._read()
+            except ConfigError as error:
+                self._reloads.failed()
+                # The faults are the event; a traceback of ours says nothing about somebody's file.
+                logger.error("configuration not reloaded, the running one stays", faults=str(error))  # noqa: TRY400
+                return str(error)
+            self._poller.configure(setup)
+            self._reloads.succeeded()
+            logger.info("configuration reloaded", operations=len(setup.targets))
+        self._bell.set()
+        return ""
+
+    def want_reload(self) -> None:
+        """Asks the loop for a reload; fit for a signal handler."""
+        self._wants_reload = True
+        self._bell.set()
+
+    def end(self) -> None:
+        """Asks the loop to end; fit for a signal handler."""
+        self._is_ending = True
+        self._bell.set()
+
+    def run(self, server: Server) -> None:
+        """Serves and polls until `end`; then nothing is claimed any more, and calls under way get `GRACE` seconds."""
+        self.step()
+        server.start()
+        while not self._is_ending and server.is_alive:
+            self._bell.wait(min(self.step(), LONGEST))
+            self._bell.clear()
+        server.quit()
+        if not self._poller.stop(GRACE):
+            logger.warning("ended with calls under way; they count as spent")
+        server.join()
+        self._store.close()
+
+    def step(self) -> float:
+        """One turn of the loop; seconds until there is work again."""
+        if self._wants_reload:
+            self._wants_reload = False
+            self.reload()
+        try:
+            return self._poller.turn()
+        except Exception:
+            # The loop outlives a bug: the page stays, the next turn tries again, and /-/healthy tells if none begins.
+            logger.exception("turn failed unexpectedly")
+            return LONGEST
+
+    def _publish(self, state: State) -> None:
+        self._page = self._renderer.page(state)
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Runs a call in a thread of its own; the process does not wait for it at its end."""
+    threading.Thread(target=work, name="poll", daemon=True).start()
+
+
+def serving(service: Service, options: Options) -> Server:
+    """The service's web server, listening; ListenError."""
+    return Server(application(service.site()), bound(options.web_listen_address))
