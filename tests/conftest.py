@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
 
 import pytest
 import structlog
@@ -126,7 +127,7 @@ def setup_for(simulator, tokens: Mapping[str, str], clock, **changes) -> Setup:
     def reader(token: str):
         return lambda: Secret(token)
 
-    values = {
+    values: dict[str, Any] = {
         "targets": tuple(Target(Operation(name, "0010"), reader(token)) for name, token in tokens.items()),
         "lists": LISTS,
         "intervals": INTERVALS,
@@ -146,7 +147,7 @@ def exporter(api, simulator, clock, tmp_path) -> Iterator[Exporter]:
 
 
 @pytest.fixture(autouse=True)
-def quiet_log() -> Iterator[list[Mapping[str, object]]]:
+def quiet_log() -> Iterator[list[MutableMapping[str, Any]]]:
     """The log's events instead of lines on standard error."""
     with structlog.testing.capture_logs() as events:
         yield events
