@@ -109,7 +109,7 @@ def simulator(clock) -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def api(simulator) -> Account:
+def api(simulator: Simulator) -> Account:
     """One account with two connectors and their routing points."""
     account = simulator.add("acme", token=CANARY, server="0010", limit=100_000)
     account.route("5", "Main menu", chat="yes", ivr="yes")
