@@ -32,7 +32,8 @@ lock: ## write the locks anew from pyproject.toml; needs uv
 		--generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
 
 image: ## the container image
-	docker build -t wolkvox-exporter .
+	docker build -t wolkvox-exporter --build-arg VERSION=$$($(PYTHON) -c "import exporter; print(exporter.__version__)") \
+		--build-arg REVISION=$$(git rev-parse HEAD) .
 
 .venv/run: requirements/run.txt pyproject.toml
 	$(PYTHON) -m venv .venv
