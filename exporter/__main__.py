@@ -72,9 +72,9 @@ def run(options: Options, read: Callable[[], Setup], greet: Callable[[str], None
     on_signals(service)
     log.info("listening", addresses=" ".join(server.addresses), metrics=options.web_telemetry_path)
     greet(server.addresses[0])
-    service.run(server)
+    was_asked = service.run(server)
     log.info("ended")
-    return 0
+    return 0 if was_asked else 1
 
 
 def on_signals(service: Service) -> None:
@@ -112,13 +112,23 @@ def simulate(options: Options, _: Mapping[str, str], __: Redactor) -> int:
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with Simulator(interval=arguments.interval, port=arguments.port) as simulator:
+    with simulated(arguments.interval, arguments.port) as simulator:
         print(f"simulating wolkvox at {simulator.url}, control at {simulator.url}/_simulator/", flush=True)
         for account in demo_accounts(simulator):
             print(f"  {account.name} on server {account.server}, token {account.token}", flush=True)
         stopped.wait()
         print(simulator.report())
     return 0
+
+
+def simulated(interval: float, port: int) -> Simulator:
+    """A simulator that listens; ListenError."""
+    simulator = Simulator(interval=interval, port=port)
+    try:
+        simulator.start()
+    except OSError as error:
+        raise ListenError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
+    return simulator
 
 
 COMMANDS: Mapping[str, Callable[[Options, Mapping[str, str], Redactor], int]] = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 from exporter.client import Client, Upstream
 from exporter.clock import Clock
@@ -13,6 +14,7 @@ from exporter.simulator import Drift, Simulator, demo_accounts
 
 BUSY = 10.0  # seconds that the simulator may work on a call
 EDITS = 2  # polls between two edits of a connector or a routing point
+POLLS = 288  # polls of the connectors in a day, in the demo's short one too: else its calls would be used up within it
 
 
 @contextmanager
@@ -24,6 +26,8 @@ def simulated(seconds: float, clock: Clock, user_agent: str) -> Iterator[Setup]:
         client = Client(line, user_agent, clock.monotonic, wall=lambda: clock.now().wall)
         drift = Drift(simulator, seconds=EDITS * seconds)
         drift.start()
+        ended = Event()
+        Thread(target=new_days, args=(simulator, POLLS * seconds, ended), name="days", daemon=True).start()
         try:
             yield Setup(
                 targets=tuple(
@@ -37,8 +41,15 @@ def simulated(seconds: float, clock: Clock, user_agent: str) -> Iterator[Setup]:
                 limits=Limits(busy=BUSY, least=seconds),
             )
         finally:
+            ended.set()
             drift.close()
             client.close()
+
+
+def new_days(simulator: Simulator, length: float, ended: Event) -> None:
+    """Begins a day of the simulator every so many seconds, until the end."""
+    while not ended.wait(length):
+        simulator.new_day()
 
 
 def fixed(token: str) -> Callable[[], Secret]:
@@ -48,6 +59,7 @@ def fixed(token: str) -> Callable[[], Secret]:
 
 def greeting(address: str) -> str:
     """What the demo prints first: where to look, and at what."""
+    address = address.replace("[::]", "localhost")
     return f"""
 wolkvox-exporter demo: five simulated operations, whose people change connectors all the time.
 

@@ -69,7 +69,10 @@ class Options(NamedTuple):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse that names no usage when a value is wrong: the fault is one line."""
+    """An argparse that takes whole names alone, and names no usage when a value is wrong: the fault is one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         """Exits with 2 and the fault."""
@@ -105,10 +108,10 @@ def commands() -> Parser:
         help="read the configuration and every token, print the timetable and its cost; no call",
     )
     demo = parsers.add_parser("demo", parents=[flags], help="simulator and exporter in one process, no token, no file")
-    demo.add_argument("--seconds", type=float, default=4.0, help="seconds between two polls of the connectors (4)")
+    demo.add_argument("--seconds", type=seconds, default=4.0, help="seconds between two polls of the connectors (4)")
     simulate = parsers.add_parser("simulate", parents=[flags], help="the strict simulator of the API alone")
-    simulate.add_argument("--port", type=int, default=10097, help="the port on 127.0.0.1 (10097)")
-    simulate.add_argument("--interval", type=float, default=300.0, help="seconds under which a call is early (300)")
+    simulate.add_argument("--port", type=port, default=10097, help="the port on 127.0.0.1 (10097)")
+    simulate.add_argument("--interval", type=seconds, default=300.0, help="seconds under which a call is early (300)")
     simulate.add_argument("--scenarios", action="store_true", help="list the scenarios that can be played, and end")
     return parser
 
@@ -184,13 +187,42 @@ def count(source: str, text: str) -> int:
 
 def url(source: str, text: str) -> str:
     """An absolute URL, or nothing."""
-    parts = urlsplit(text)
-    if text and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
+    if text and not is_address(text):
         raise ValueError(f"{source}: {text!r} is no URL such as https://metrics.example.com/wolkvox")
     return text
 
 
+def is_address(text: str) -> bool:
+    """True for a URL of a place: a host, maybe a port and a path, but no user, query or fragment."""
+    try:
+        parts = urlsplit(text)
+        strange = parts.query or parts.fragment or "@" in parts.netloc or parts.port == 0
+    except ValueError:  # a bracket that does not close, or a port that is no number
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not strange
+
+
+def seconds(text: str) -> float:
+    """A duration of the demo or the simulator, up to a day."""
+    try:
+        made = float(text)
+    except ValueError:
+        made = 0.0
+    if not LEAST_SECONDS <= made <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from {LEAST_SECONDS:g} to {MOST_SECONDS:g}")
+    return made
+
+
+def port(text: str) -> int:
+    """A port; 0 is any free one."""
+    if not text.isascii() or not text.isdigit() or int(text) > MOST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port up to {MOST_PORT}")
+    return int(text)
+
+
 MOST_PORT: Final = 65535
+LEAST_SECONDS: Final = 0.01
+MOST_SECONDS: Final = 86400.0
 TAKEN: Final = ("", "/probe", "/sd", "/-/healthy", "/-/ready", "/-/reload")
 PATH_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-._~")
 CHECKS: Final = {"web.telemetry-path": path, "web.max-requests": count, "web.external-url": url}

@@ -28,11 +28,12 @@ class Redactor:
         return {name: self._clean(value) for name, value in event.items()}
 
     def _clean(self, value: Any) -> Any:
-        if not isinstance(value, str):
+        if value is None or isinstance(value, int | float):
             return value
-        for secret in self._secrets:
-            value = value.replace(secret, STRUCK)
-        return escaped(value)
+        text = str(value)
+        for secret in sorted(self._secrets, key=len, reverse=True):  # else the end of a longer one would stay
+            text = text.replace(secret, STRUCK)
+        return escaped(text)
 
 
 def escaped(text: str) -> str:
@@ -45,6 +46,15 @@ def escaped(text: str) -> str:
 def present(_logger: object, _method: str, event: Event) -> Event:
     """The event without fields that have nothing to say."""
     return {name: value for name, value in event.items() if value is not None}
+
+
+class Forwarder(logging.Handler):
+    """What a library logs the standard way, as an event of this log: it keeps to one line and to no secret too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record."""
+        told = structlog.get_logger()
+        told.log(record.levelno, record.getMessage().strip(), logger=record.name, exc_info=record.exc_info)
 
 
 def configure(level: str, form: str, redactor: Redactor) -> None:
@@ -67,3 +77,4 @@ def configure(level: str, form: str, redactor: Redactor) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[Forwarder()], level=logging.WARNING, force=True)

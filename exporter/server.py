@@ -22,11 +22,12 @@ def bound(addresses: Iterable[tuple[str, int]]) -> list[socket.socket]:
     try:
         for host, port in addresses:
             sockets.append(listening(host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a host that no name can be is a UnicodeError
         for each in sockets:
             each.close()
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise ListenError(f"cannot listen on {where}: {error.strerror or error}") from error
+        why = (getattr(error, "strerror", None) or "the host is no name").partition(" (while")[0]  # the place again
+        raise ListenError(f"cannot listen on {where}: {why}") from error
     return sockets
 
 

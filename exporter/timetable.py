@@ -75,12 +75,14 @@ def reserve(config: Config) -> str:
 
 def written(seconds: float) -> str:
     """A duration as Prometheus writes it: 90 is "1m30s"."""
+    if seconds != round(seconds):
+        return f"{seconds:g}s"
     text, left = "", round(seconds)
     for size, unit in UNITS:
         if left >= size:
             text += f"{left // size}{unit}"
             left %= size
-    return text or f"{seconds:g}s"
+    return text
 
 
 def plural(count: int, word: str) -> str:

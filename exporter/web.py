@@ -1,5 +1,6 @@
 """The ASGI application: /metrics, /probe, /sd, health, reload and the landing page. Answers from memory alone."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -12,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from exporter.negotiation import Offer, accepts_gzip, preferred
 from exporter.page import Format, Page
@@ -27,7 +28,7 @@ SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-HOST_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]")
+HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 DEFAULT: Final = Offer("text/plain", "0.0.4")
 NOT_YET: Final = PlainTextResponse("the first page is not rendered yet\n", 503)
 LANDING: Final = Template("""<!DOCTYPE html>
@@ -72,28 +73,56 @@ class Site:
     max_requests: int = 40
 
 
-class Scrape:
-    """A page that is scraped: counted while it is made and written, refused beyond the limit (0: none)."""
+@dataclass
+class Gate:
+    """How many scrapes may be under way at the same time, whatever their page (0: no limit), and how many are."""
 
-    def __init__(self, limit: int, answer: Callable[[Request], Response]) -> None:
-        self._limit = limit
+    limit: int
+    under_way: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """True while there is no room for one more."""
+        return 0 < self.limit <= self.under_way
+
+    def refusal(self) -> Response:
+        """What the one too many is told."""
+        text = f"{self.limit} scrapes are under way, which is the limit (--web.max-requests); try again later\n"
+        return PlainTextResponse(text, 503, {"Retry-After": "5"})
+
+
+class Scrape:
+    """A page that is scraped: counted while it is made and written, refused when the gate is full."""
+
+    def __init__(self, gate: Gate, answer: Callable[[Request], Response]) -> None:
+        self._gate = gate
         self._answer = answer
-        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, as ASGI has it; a slow reader counts until its last byte is written."""
-        if self._limit and self._under_way >= self._limit:
-            await self._refusal()(scope, receive, send)
+        """One request, as ASGI has it; a slow reader counts until all but its last bytes are written."""
+        if self._gate.is_full:
+            await self._gate.refusal()(scope, receive, send)
             return
-        self._under_way += 1
+        self._gate.under_way += 1
         try:
-            await self._answer(Request(scope, receive))(scope, receive, send)
+            await self._answer(Request(scope, receive))(scope, receive, drained(send))
         finally:
-            self._under_way -= 1
+            self._gate.under_way -= 1
 
-    def _refusal(self) -> Response:
-        text = f"{self._limit} scrapes are under way, which is the limit (--web.max-requests); try again later\n"
-        return PlainTextResponse(text, 503, {"Retry-After": "5"})
+
+def drained(send: Send) -> Send:
+    """A `send` that comes back from the last piece of a body when almost all of it is written.
+
+    The server waits for a slow reader before it takes the next piece, never after the last one.
+    """
+
+    async def send_and_wait(message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            await send({**message, "more_body": True})
+            message = {"type": "http.response.body"}
+        await send(message)
+
+    return send_and_wait
 
 
 class Pages:
@@ -165,17 +194,19 @@ class Pages:
 
 def application(site: Site) -> Starlette:
     """The whole site; an unknown path is 404, a wrong method 405."""
-    pages = Pages(site)
+    pages, gate = Pages(site), Gate(site.max_requests)
     routes = [
-        Route(site.telemetry_path, Scrape(site.max_requests, pages.metrics), methods=["GET"]),
-        Route("/probe", Scrape(site.max_requests, pages.probe), methods=["GET"]),
+        Route(site.telemetry_path, Scrape(gate, pages.metrics), methods=["GET"]),
+        Route("/probe", Scrape(gate, pages.probe), methods=["GET"]),
         Route("/sd", pages.discovery),
         Route("/-/healthy", pages.healthy),
         Route("/-/ready", pages.ready),
         Route("/-/reload", pages.reload, methods=["POST"]),
         Route("/", pages.landing),
     ]
-    return Starlette(routes=routes)
+    made = Starlette(routes=routes)
+    made.router.redirect_slashes = False  # it would put the Host header, whatever that is, into a URL
+    return made
 
 
 def scraped(request: Request, page: Page, operation: str | None) -> Response:
@@ -193,7 +224,7 @@ def address(external_url: str, host: str) -> tuple[str, str, str] | None:
     if external_url:
         parts = urlsplit(external_url)
         return parts.scheme, parts.netloc, parts.path.rstrip("/")
-    return ("http", host, "") if host and HOST_CHARACTERS.issuperset(host) else None
+    return ("http", host, "") if HOST.fullmatch(host) else None
 
 
 def target(name: str, scheme: str, host: str, prefix: str) -> dict[str, object]:

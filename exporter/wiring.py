@@ -31,7 +31,7 @@ from exporter.web import Site, application
 
 logger = structlog.get_logger()
 
-GRACE: Final = 1.5  # seconds that calls under way get when the exporter ends
+GRACE: Final = 1.0  # seconds that calls under way get when the exporter ends
 ALIVE: Final = 60.0  # seconds within which a turn must have begun
 USER_AGENT: Final = f"wolkvox-exporter/{__version__}"
 
@@ -208,8 +208,11 @@ class Service:
         self._is_ending = True
         self._bell.set()
 
-    def run(self, server: Server) -> None:
-        """Serves and polls until `end`; then nothing is claimed any more, and calls under way get `GRACE` seconds."""
+    def run(self, server: Server) -> bool:
+        """Serves and polls until `end`; then nothing is claimed any more, and calls under way get `GRACE` seconds.
+
+        False when it was not asked to end, but its web server did.
+        """
         self.step()
         server.start()
         while not self._is_ending and server.is_alive:
@@ -220,6 +223,7 @@ class Service:
             logger.warning("ended with calls under way; they count as spent")
         server.join()
         self._store.close()
+        return self._is_ending
 
     def step(self) -> float:
         """One turn of the loop; seconds until there is work again."""
