@@ -17,11 +17,11 @@ from exporter.budget import Wait
 from exporter.clock import Clock
 from exporter.diff import Title
 from exporter.keeper import Keeper
-from exporter.model import Answer, Moment, Outcome
+from exporter.model import DAY, Answer, Moment, Outcome
 from exporter.poll import Meaning, response, stands, titles, understand
 from exporter.setup import Setup
 from exporter.spec import UpstreamList
-from exporter.state import EMPTY, Ending, Histogram, Standing, State
+from exporter.state import EMPTY, Ending, Histogram, Memory, Standing, State
 from exporter.store import Belief, Claim, Finished, Identity, Result, Store
 from exporter.tokens import Tokens
 
@@ -82,6 +82,7 @@ class Poller:
         self._durations: Mapping[str, Histogram] = {}
         self._created: float | None = None
         self._looked_at_tokens = self._looked_for_orphans = -TOKENS
+        self._pruned_at = -DAY
         self._version = -1
         self._is_loaded = False
         self._is_stopping = False
@@ -138,10 +139,11 @@ class Poller:
         targets = [target for target in self._board.setup.targets if target.operation.name in self._tokens]
         seats = [Seat(each, self._store.token_hash(self._tokens[each.operation.name])) for each in targets]
         self._store.adopt(Identity(seat.name, seat.target.operation.server, seat.token) for seat in seats)
+        revisions, before = self._store.revisions(), self._board.seats
         for seat in seats:
+            if seat.name in before:
+                seat.answered = before[seat.name].answered
             self._board.load(seat, now)
-        revisions = self._store.revisions()
-        for seat in seats:
             seat.revision = revisions.get(seat.name, 0)
         self._created = self._store.created()
         self._board.seats = {seat.name: seat for seat in seats}
@@ -152,6 +154,8 @@ class Poller:
         """Reads again what another process wrote, and ends the calls of dead ones."""
         now = self._clock.now()
         version = self._store.changed_elsewhere()
+        if not self._store.is_adopted:
+            self._load()  # the database was lost and made anew: it knows nothing of us
         if version == self._version and now.uptime - self._looked_for_orphans < ORPHANS:
             return
         self._looked_for_orphans = now.uptime
@@ -161,6 +165,9 @@ class Poller:
                 self._board.load(seat, now)
                 seat.revision = revision
                 self._is_news = True
+        if now.uptime - self._pruned_at >= DAY:
+            self._store.prune(now.wall - self._board.setup.trust.retention)
+            self._pruned_at = now.uptime
         self._version = version
 
     def _start_due(self) -> None:
@@ -173,8 +180,11 @@ class Poller:
             if due.uptime <= now.uptime
         ]
         for _, _, operation, name in sorted(ready):
-            if self._has_room(operation) and self._keeper.may_try(now.uptime):
-                self._claim(self._board.seats[operation], self._board.setup.lists[name])
+            seat = self._board.seats[operation]
+            # An answer that came meanwhile may have moved the list's time.
+            is_due = seat.dues[name].uptime <= now.uptime
+            if is_due and self._has_room(operation) and self._keeper.may_try(now.uptime):
+                self._claim(seat, self._board.setup.lists[name])
 
     def _has_room(self, operation: str) -> bool:
         """True when one more call may be under way: at all, to this server, and on this token."""
@@ -201,7 +211,12 @@ class Poller:
             flight = Flight(claim, spec, seat.target.operation.server)
             self._flights[seat.name] = flight
             call, token = self._board.setup.call, self._tokens[seat.name]
-            self._start(lambda: self._land(flight, self._answer(flight, lambda: call(flight.server, spec.name, token))))
+            try:
+                self._start(
+                    lambda: self._land(flight, self._answer(flight, lambda: call(flight.server, spec.name, token)))
+                )
+            except RuntimeError as error:  # no thread is to be had: the call counts as spent, though none was made
+                self._land(flight, Answer(Outcome.INTERRUPTED, detail=str(error)))
 
     def _answer(self, flight: Flight, call: Callable[[], Answer]) -> Answer:
         try:
@@ -227,9 +242,11 @@ class Poller:
 
     def _understood(self, flight: Flight, answer: Answer) -> Landed:
         claim, spec = flight.claim, flight.spec
-        now, setup, seat = self._clock.now(), self._board.setup, self._board.seats.get(claim.ask.operation)
+        now, setup, seat = self._clock.now(), self._board.setup, self._asker(flight)
         standing = seat.standings.get(spec.name, Standing()) if seat else Standing()
         meaning = understand(answer, spec, standing, setup.trust, now.wall, self._title(seat))
+        if seat is None:
+            meaning = Meaning(meaning.outcome, meaning.reading, None, None, Memory())
         reading, outcome, interval = meaning.reading, meaning.outcome, claim.ask.interval
         counts = (reading.records, reading.rejected, reading.duplicates) if reading else ()
         result = Result(
@@ -239,10 +256,19 @@ class Poller:
             response=response(answer),
             token_rest=schedule.token_rest(claim.rest, outcome, interval, answer.retry_after, now),
             list_rest=schedule.list_rest(outcome, interval, now, essential=spec.essential),
-            belief=belief(standing, meaning),
+            belief=belief(standing, meaning) if seat else None,
             read_meter=spec.left is not None and meaning.believed,
         )
         return Landed(flight, answer, meaning, result)
+
+    def _asker(self, flight: Flight) -> Seat | None:
+        """Whose answer it is after a reload that came meanwhile.
+
+        None where the operation went, or moved to another server: then the call counts and nothing is believed of it.
+        """
+        ask, seats = flight.claim.ask, self._board.seats
+        seat = seats.get(ask.operation) or next((each for each in seats.values() if each.token == ask.token), None)
+        return seat if seat and seat.target.operation.server == flight.server else None
 
     def _title(self, seat: Seat | None) -> Title:
         """The last known name of what a row refers to."""
@@ -276,7 +302,7 @@ class Poller:
         spec, now, meaning = landed.flight.spec, self._clock.now(), landed.meaning
         standing = seat.standings.get(spec.name, Standing())
         seat.standings[spec.name] = stands(standing, meaning, landed.result.ending, finished.tally)
-        seat.revision = finished.revision
+        seat.revision += 1  # ours; what others wrote meanwhile is still to be read
         seat.spent = 0 if landed.result.read_meter else seat.spent
         if meaning.believed:
             seat.answered[spec.name] = self._board.questions(seat, spec)

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from exporter.setup import Limits, Setup, Target
 from exporter.simulator import Account, Simulator
 from exporter.state import State
 from exporter.store import Store
+from exporter.store.owners import Owners
 
 CANARY = "canary-4f1d0c9e8b7a6f5e4d3c2b1a"
 START = 1_790_000_000.0
@@ -28,10 +31,11 @@ settings.load_profile("ci")
 
 
 class FakeClock:
-    """A clock that stands still until somebody moves it."""
+    """A clock that stands still until somebody moves it; `true` is the time that no step and no reboot bends."""
 
     def __init__(self) -> None:
         self.wall, self.boot, self.uptime = START, "boot-1", 1000.0
+        self.true = 1000.0
 
     def now(self) -> Moment:
         return Moment(self.wall, self.boot, self.uptime)
@@ -42,6 +46,7 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         self.wall += seconds
         self.uptime += seconds
+        self.true += seconds
 
     def step(self, seconds: float) -> None:
         """Sets the wall clock, as an operator or NTP does."""
@@ -49,22 +54,58 @@ class FakeClock:
 
     def reboot(self, seconds: float = 30.0) -> None:
         self.wall += seconds
+        self.true += seconds
         self.uptime = 5.0
         self.boot += "+"
 
 
-class Exporter:
-    """The poller on a real storage, its calls made in the turn itself; can be stopped and started again."""
+class Killed(BaseException):
+    """The end of a process in the middle of its work; nothing of it catches this."""
 
-    def __init__(self, folder, clock: FakeClock, setup: Setup) -> None:
-        self.folder, self.clock, self.setup = folder, clock, setup
+
+def kill(store: Store) -> None:
+    """Closes a store's files and frees its lock as the kernel does it, which `close` is too polite for."""
+    database, owners = store._database, store._owners  # noqa: SLF001 - no public way ends so rudely
+    if database._connection:  # noqa: SLF001 - the same
+        database._connection.close()  # noqa: SLF001 - the same
+    if owners:
+        drop(owners)
+
+
+def drop(owners: Owners) -> None:
+    """Frees an owner's lock and leaves its file."""
+    os.close(owners._handle or 0)  # noqa: SLF001 - no public way ends so rudely
+
+
+def ask_database(folder, question: str) -> list[tuple[Any, ...]]:
+    """What the database of a storage answers to an SQL question."""
+    with closing(sqlite3.connect(folder / "state.db")) as database:
+        return database.execute(question).fetchall()
+
+
+class Exporter:
+    """The poller on a real storage, its calls made in the turn itself; can be stopped, killed and started again.
+
+    `run` takes the calls instead, to make them in threads, later or never.
+    """
+
+    def __init__(self, folder, clock: FakeClock, setup: Setup, run=lambda work: work()) -> None:
+        self.folder, self.clock, self.setup, self.run = folder, clock, setup, run
         self.states: list[State] = []
+        self.rung: list[bool] = []
         self.start()
 
     def start(self) -> None:
         restores = {name: spec.restore for name, spec in LISTS.items()}
         self.store = Store(self.folder, self.clock.now, restores)
-        self.poller = Poller(self.setup, self.store, self.clock, start=lambda work: work(), publish=self.states.append)
+        self.poller = Poller(
+            self.setup,
+            self.store,
+            self.clock,
+            start=self.run,
+            publish=self.states.append,
+            wake=lambda: self.rung.append(True),
+        )
 
     def turn(self) -> float:
         return self.poller.turn()
@@ -86,6 +127,10 @@ class Exporter:
     def close(self) -> None:
         self.store.close()
 
+    def kill(self) -> None:
+        """Ends it as the kernel ends a process: nothing is written or removed any more."""
+        kill(self.store)
+
     @property
     def state(self) -> State:
         return self.states[-1]
@@ -104,7 +149,9 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def simulator(clock) -> Iterator[Simulator]:
-    with Simulator(interval=INTERVALS | {"routing_points": 300.0}, now=clock.monotonic) as running:
+    with Simulator(
+        interval=INTERVALS | {"routing_points": 300.0}, now=lambda: clock.true, wall=lambda: clock.wall
+    ) as running:
         yield running
 
 
@@ -120,15 +167,15 @@ def api(simulator: Simulator) -> Account:
 
 
 def setup_for(simulator, tokens: Mapping[str, str], clock, **changes) -> Setup:
-    """A setup that polls these operations (name -> token) of the simulator, all on server 0010."""
+    """A setup that polls these operations (name -> token, read anew each time), all on server 0010."""
     line = Upstream(base_url=simulator.url, timeout=2.0, connect_timeout=1.0)
     client = Client(line, "test", clock.monotonic, wall=lambda: clock.now().wall)
 
-    def reader(token: str):
-        return lambda: Secret(token)
+    def reader(name: str):
+        return lambda: Secret(tokens[name])
 
     values: dict[str, Any] = {
-        "targets": tuple(Target(Operation(name, "0010"), reader(token)) for name, token in tokens.items()),
+        "targets": tuple(Target(Operation(name, "0010"), reader(name)) for name in tokens),
         "lists": LISTS,
         "intervals": INTERVALS,
         "call": client.call,

@@ -59,11 +59,10 @@ class Result(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """Whose call was finished, the list's counters afterwards, and the operation's revision."""
+    """Whose call was finished, and the list's counters afterwards."""
 
     operation: str
     tally: Tally
-    revision: int
 
 
 class Binding(NamedTuple):
@@ -81,11 +80,12 @@ class Store:
 
     def __init__(self, folder: Path, now: Callable[[], Moment], restores: Mapping[str, Restore]) -> None:
         self._database = Database(folder, now)
-        self._folder = folder
+        self.folder = folder
         self._now = now
         self._restores = restores
         self._owners: Owners | None = None
-        self._under_way: set[int] = set()
+        self._under_way: set[tuple[str, int]] = set()
+        self._adopted = ""
 
     def created(self) -> float:
         """When the database was made, Unix seconds."""
@@ -99,20 +99,29 @@ class Store:
         """Makes these the configured operations: new, renamed, moved to a new server, with a new token, or gone."""
         with self._database.transaction() as db:
             identity.adopt(db, tuple(operations))
+            adopted = self._database.id
+        self._adopted = adopted
+
+    @property
+    def is_adopted(self) -> bool:
+        """False once the database is another one than that in which operations were adopted last."""
+        return self._database.id == self._adopted
 
     def claim(self, ask: Ask) -> Claim | Wait:
         """Writes a call down before it leaves; or the wait until it would be legal, and nothing is written."""
-        written: set[int] = set()
+        written: set[tuple[str, int]] = set()
         try:
             with self._database.transaction() as db:
+                self._insist()
                 now = self._now()
                 self._bury(db, now)
                 past = ledger.past(db, ask, identity.lost(db), self._is_live)
                 wait = budget.wait(past, ask.interval, now, essential=ask.essential)
                 if wait.seconds > 0:
                     return wait
-                claim = Claim(ledger.write(db, ask, self._me(), now), ask, now, ledger.token_rest(db, ask.token))
-                written.add(claim.id)
+                number, database = ledger.write(db, ask, self._me(), now), self._database.id
+                claim = Claim(number, ask, now, ledger.token_rest(db, ask.token), database)
+                written.add((database, number))
                 self._under_way |= written
         except StoreError:
             self._under_way -= written  # whether it reached the disk or not, nobody will make this call
@@ -120,11 +129,16 @@ class Store:
         return claim
 
     def finish(self, claim: Claim, result: Result) -> Finished:
-        """Writes the end of a call with all that follows from it, in one piece."""
+        """Writes the end of a call with all that follows from it, in one piece.
+
+        Where the database with the claim was lost meanwhile, the call is written into its successor.
+        """
         name, token = claim.ask.list, claim.ask.token
         with self._database.transaction() as db:
-            operation = ledger.bearer(db, claim.id)
-            ledger.finish(db, claim.id, result.ending, result.at, whole=result.whole)
+            is_known = claim.database == self._database.id
+            number = claim.id if is_known else ledger.write(db, claim.ask, self._me(), claim.at)
+            operation = ledger.bearer(db, number)
+            ledger.finish(db, number, result.ending, result.at, whole=result.whole)
             ledger.rest(db, token, "", result.token_rest)
             ledger.rest(db, token, name, result.list_rest)
             self._count(db, operation, name, result.ending.outcome, result.response)
@@ -132,8 +146,9 @@ class Store:
                 journal.believe(db, operation, name, result.belief)
             if result.read_meter:
                 db.execute("UPDATE token SET spent = 0 WHERE hash = ?", (token,))
-            finished = Finished(operation, journal.tally(db, operation, name), identity.touch(db, operation))
-        self._under_way.discard(claim.id)
+            identity.touch(db, operation)
+            finished = Finished(operation, journal.tally(db, operation, name))
+        self._under_way.discard((claim.database, claim.id))
         return finished
 
     def standing(self, operation: str, name: str) -> Standing:
@@ -156,9 +171,15 @@ class Store:
         return 0 if row is None else int(row[0])
 
     def revisions(self) -> Mapping[str, int]:
-        """A number for each operation that grows with every write about it; dead owners' calls are ended first."""
+        """A number for each operation that grows by one with every write about it.
+
+        Dead owners' calls are ended first, and times from before a clock was set back are brought to now.
+        """
         with self._database.transaction() as db:
-            self._bury(db, self._now())
+            now = self._now()
+            ledger.rebase(db, now)
+            identity.rebase(db, now)
+            self._bury(db, now)
             return identity.revisions(db)
 
     def changed_elsewhere(self) -> int:
@@ -176,6 +197,11 @@ class Store:
         if self._owners is not None:
             self._owners.close()
             self._owners = None
+
+    def _insist(self) -> None:
+        """StoreError in a database that knows nothing of the operations: its token hashes are others."""
+        if not self.is_adopted:
+            raise StoreError(f"store {self.folder}: the database was replaced; its state is read anew")
 
     def _bury(self, db: sqlite3.Connection, now: Moment) -> None:
         """Ends the calls whose owners died: they were spent, and nobody knows what came."""
@@ -195,14 +221,16 @@ class Store:
 
     def _is_live(self, owner: str, number: int) -> bool:
         """True while somebody is at work on the call; our own calls are known one by one."""
-        return number in self._under_way if owner == self._me() else self._owned().is_live(owner)
+        if owner == self._me():
+            return (self._database.id, number) in self._under_way
+        return self._owned().is_live(owner)
 
     def _me(self) -> str:
         return self._owned().me
 
     def _owned(self) -> Owners:
         if self._owners is None:
-            self._owners = Owners(self._folder / "owners")
+            self._owners = Owners(self.folder / "owners")
         return self._owners
 
     def _meta(self, name: str) -> Any:

@@ -4,7 +4,6 @@ An identity file stands beside the database. Where it stands and the database do
 storage was lost: that must not look like a first start, so the moment is kept and every call counts as made then.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from uuid import uuid4
 
 from exporter import host
 from exporter.model import Moment
+from exporter.store import identity
 from exporter.store.schema import MIGRATIONS, TABLES, VERSION
 
 PATIENCE: Final = 1.0  # seconds to wait for another process's transaction
@@ -42,6 +42,7 @@ class Database:
         self._lock = RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
+        self.id = ""  # of the database that was opened last
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -49,28 +50,13 @@ class Database:
 
         StoreError when it could not be written; a connection that failed is opened anew for the next one.
         """
-        with self._lock:
-            try:
-                with self._begun(self._opened()) as connection:
-                    yield connection
-            except sqlite3.Error as error:
-                self._forget(error)
-                raise StoreError(f"store {self.path}: {reason(error)}") from error
-            except OSError as error:
-                self.close()
-                raise StoreError(f"store {self.path}: {error.strerror or error}") from error
+        with self._guarded() as connection, self._begun(connection):
+            yield connection
 
     def changed_elsewhere(self) -> int:
         """A number that changes when another connection has written; StoreError as for a transaction."""
-        with self._lock:
-            try:
-                return int(self._opened().execute("PRAGMA data_version").fetchone()[0])
-            except sqlite3.Error as error:
-                self._forget(error)
-                raise StoreError(f"store {self.path}: {reason(error)}") from error
-            except OSError as error:
-                self.close()
-                raise StoreError(f"store {self.path}: {error.strerror or error}") from error
+        with self._guarded() as connection:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
         """Closes the connection; the next transaction opens it again."""
@@ -78,6 +64,18 @@ class Database:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    @contextmanager
+    def _guarded(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._opened()
+            except sqlite3.Error as error:
+                self._forget(error)
+                raise StoreError(f"store {self.path}: {reason(error)}") from error
+            except OSError as error:
+                self.close()
+                raise StoreError(f"store {self.path}: {error.strerror or error}") from error
 
     @contextmanager
     def _begun(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
@@ -105,13 +103,9 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         self.folder.mkdir(parents=True, exist_ok=True)
-        kind = host.filesystem(self.folder)
-        if kind in host.NETWORK:
-            raise RefusedError(
-                f"store {self.folder}: lies on a network file system ({kind}), where locks cannot be trusted; "
-                "set --storage.path to a local directory"
-            )
-        lost = self._identity.exists() and not self._is_sound()
+        refuse(self.folder, host.filesystem(self.folder))
+        was_there = self.id or self._identity.exists() or size(self.path) > 0
+        lost = bool(was_there) and not self._is_sound()
         connection = connect(self.path)
         try:
             self._prepare(connection, lost=lost)
@@ -122,7 +116,7 @@ class Database:
 
     def _is_sound(self) -> bool:
         """True when the file is a whole database; a broken one is moved aside, where somebody may look at it."""
-        if not self.path.exists() or self.path.stat().st_size == 0:
+        if size(self.path) == 0:
             return False
         try:
             with closed(connect(self.path)) as connection:
@@ -165,14 +159,24 @@ class Database:
     def _recognise(self, connection: sqlite3.Connection, *, lost: bool) -> None:
         """Writes the identity file, and the moment of loss where the database is not the one that it names."""
         own = str(connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()[0])
-        named = self._identity.read_text(encoding="utf-8") if self._identity.exists() else None
+        self.id = own
+        named = self._identity.read_text(encoding="utf-8", errors="replace") if self._identity.exists() else None
         if named == own and not lost:
             return
-        if named is not None:
-            connection.execute("REPLACE INTO meta VALUES ('lost', ?)", (json.dumps(self._now()),))
+        if named is not None or lost:
+            identity.lose(connection, self._now())
         fresh = self._identity.with_suffix(".new")
         fresh.write_text(own, encoding="utf-8")
         fresh.replace(self._identity)
+
+
+def refuse(folder: Path, kind: str) -> None:
+    """RefusedError where the folder's file system is of a kind on which locks cannot be trusted."""
+    if kind in host.NETWORK:
+        raise RefusedError(
+            f"store {folder}: lies on a network file system ({kind}), where locks cannot be trusted; "
+            "set --storage.path to a local directory"
+        )
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -196,11 +200,19 @@ def closed(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+def size(path: Path) -> int:
+    """The file's bytes; 0 where there is no file."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def inode(path: Path) -> int | None:
     """The file's number; None where there is no file."""
     try:
         return path.stat().st_ino
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -54,11 +54,9 @@ def settle(db: sqlite3.Connection, operation: Identity) -> None:
     )
 
 
-def touch(db: sqlite3.Connection, operation: str) -> int:
-    """Tells other processes that something of this operation is new; its new revision, 0 where nobody knows it."""
+def touch(db: sqlite3.Connection, operation: str) -> None:
+    """Tells other processes that something of this operation is new."""
     db.execute("UPDATE operation SET revision = revision + 1 WHERE name = ?", (operation,))
-    row = db.execute("SELECT revision FROM operation WHERE name = ?", (operation,)).fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def revisions(db: sqlite3.Connection) -> dict[str, int]:
@@ -70,3 +68,15 @@ def lost(db: sqlite3.Connection) -> Moment | None:
     """When this storage was found to have lost its calls; None when it did not."""
     row = db.execute("SELECT value FROM meta WHERE name = 'lost'").fetchone()
     return None if row is None else Moment(*json.loads(row[0]))
+
+
+def lose(db: sqlite3.Connection, now: Moment) -> None:
+    """Writes down that calls were lost: all of them count as made now."""
+    db.execute("REPLACE INTO meta VALUES ('lost', ?)", (json.dumps(now),))
+
+
+def rebase(db: sqlite3.Connection, now: Moment) -> None:
+    """A loss that lies in another boot's future becomes now, as calls do."""
+    then = lost(db)
+    if then is not None and then.boot != now.boot and then.wall > now.wall:
+        lose(db, now)

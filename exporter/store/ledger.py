@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from exporter import budget
+from exporter import budget, schedule
 from exporter.budget import Call, Past
 from exporter.model import Moment, Outcome
 from exporter.schedule import Rest
@@ -29,12 +29,16 @@ class Ask(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A call that is written down and may be made now, once; `rest` is the token's rest that it may end."""
+    """A call that is written down and may be made now, once.
+
+    `rest` is the token's rest that it may end, `database` the id of the database that its number belongs to.
+    """
 
     id: int
     ask: Ask
     at: Moment
     rest: Rest | None = None
+    database: str = ""
 
 
 class Planned(NamedTuple):
@@ -165,21 +169,42 @@ class Orphan(NamedTuple):
     id: int
     operation: str
     list: str
+    token: str
     call: Call
 
 
 def orphans(db: sqlite3.Connection, is_live: IsLive) -> list[Orphan]:
     """The calls that nobody will finish, oldest first."""
-    rows = db.execute(f"SELECT operation, list, {COLUMNS} FROM call WHERE outcome IS NULL ORDER BY id").fetchall()  # noqa: S608 - fixed names
+    rows = db.execute(
+        f"SELECT operation, list, token, {COLUMNS} FROM call WHERE outcome IS NULL ORDER BY id"  # noqa: S608 - fixed names
+    ).fetchall()
     return [
-        Orphan(rest[-1], operation, name, call(tuple(rest), is_live))
-        for operation, name, *rest in rows
+        Orphan(rest[-1], operation, name, token, call(tuple(rest), is_live))
+        for operation, name, token, *rest in rows
         if not is_live(rest[-2], rest[-1])
     ]
 
 
 def bury(db: sqlite3.Connection, orphan: Orphan, now: Moment) -> None:
-    """Writes the end of an orphan: interrupted, as late as its server may have worked."""
+    """Writes the end of an orphan: interrupted, as late as its server may have worked.
+
+    It may have been the one trial that a lasting rest allows: then the pause begins anew.
+    """
     end = budget.interrupted(orphan.call, now)
     seconds = end.uptime - orphan.call.claimed.uptime
     finish(db, orphan.id, Ending(Outcome.INTERRUPTED, 0.0, 0.0, seconds), end, whole=False)
+    paused = schedule.token_rest(token_rest(db, orphan.token), Outcome.INTERRUPTED, 0.0, None, end)
+    rest(db, orphan.token, "", paused)
+
+
+def rebase(db: sqlite3.Connection, now: Moment) -> None:
+    """Times of another boot that lie in the future become now, once and for all.
+
+    A clock that was set back must neither make a call early nor, counted as now again and again, put it off for ever.
+    """
+    for table, name in (("call", "claimed"), ("call", "finished"), ("rest", "since")):
+        db.execute(
+            f"UPDATE {table} SET {name}_wall = ?1, {name}_boot = ?2, {name}_uptime = ?3"  # noqa: S608 - fixed names
+            f" WHERE {name}_boot <> ?2 AND {name}_wall > ?1",
+            now,
+        )

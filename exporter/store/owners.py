@@ -1,6 +1,7 @@
 """Who made a call, and does that process still live? An owner lives while it holds the lock on a file of its own."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,7 +33,8 @@ class Owners:
 
     def close(self) -> None:
         """Frees our lock and removes our file; from then on we count as dead."""
-        (self._folder / self.me).unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be gone, and the lock is what counts
+            (self._folder / self.me).unlink()
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

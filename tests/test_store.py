@@ -1,0 +1,536 @@
+"""The storage: made, lost, broken, locked, refused. No call is made that was not written, and nothing is early."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from conftest import CANARY, START, Exporter, FakeClock, ask_database, setup_for
+
+from exporter import host
+from exporter.lists import LISTS
+from exporter.lists.connectors import Connector
+from exporter.model import DAY, Change, ChangeKind, Outcome
+from exporter.state import Ending, Held, Memory, Snapshot
+from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError
+from exporter.store import database as opened
+
+RESTORES = {name: spec.restore for name, spec in LISTS.items()}
+SALES = Connector("whatsapp", "12", "5", "Sales")
+ASK = Ask("acme", "connectors", "hash", 300.0, busy=60.0, essential=True)
+
+
+@pytest.fixture
+def store(tmp_path, clock):
+    made = Store(tmp_path / "data", clock.now, RESTORES)
+    made.adopt([Identity("acme", "0010", "hash")])
+    yield made
+    made.close()
+
+
+def reopened(store: Store, clock: FakeClock) -> Store:
+    store.close()
+    return Store(store.folder, clock.now, RESTORES)
+
+
+def finish(store: Store, clock: FakeClock, belief: Belief | None = None, outcome: Outcome = Outcome.OK) -> None:
+    claim = store.claim(ASK)
+    assert isinstance(claim, Claim)
+    ending = Ending(outcome, claim.at.wall, clock.wall, 1.5, 7, 2, 1)
+    store.finish(claim, Result(ending, clock.now(), whole=True, response=("200", "none"), belief=belief))
+    clock.advance(300)
+
+
+def change(at: float, kind: ChangeKind = ChangeKind.RENAMED) -> Change:
+    return Change(at, "connectors", SALES.key, "Sales", kind, "Sales", "Ventas ✓", "", "")
+
+
+def test_a_storage_is_made_once(store, clock) -> None:
+    clock.advance(1000)
+
+    assert reopened(store, clock).created() == START
+
+
+def test_a_standing_is_read_back_as_it_was_written(store, clock) -> None:
+    memory = Memory(
+        {SALES.key: 1.0, ("email", "9"): 2.0}, {("email", "9"): 3.0}, {("email", "9"): "Old"}, {("a", "b"): 4.0}, 5.0
+    )
+    held = Held(6.0, (SALES,))
+    finish(store, clock, Belief(START, (SALES,), memory, held, (change(START),)))
+    standing = reopened(store, clock).standing("acme", "connectors")
+
+    assert standing.snapshot == Snapshot((SALES,), START)
+    assert (standing.memory, standing.held, standing.recent) == (memory, held, (change(START),))
+    assert standing.ending == Ending(Outcome.OK, START, START, 1.5, 7, 2, 1)
+    assert standing.tally.changes == {("whatsapp", "renamed"): 1}
+
+
+def test_a_list_that_was_never_polled_stands_nowhere(store) -> None:
+    standing = store.standing("acme", "connectors")
+
+    assert (standing.ending, standing.snapshot, standing.held, standing.recent) == (None, None, None, ())
+
+
+def test_an_answer_that_is_held_back_leaves_the_snapshot(store, clock) -> None:
+    finish(store, clock, Belief(START, (SALES,), Memory()))
+    finish(store, clock, Belief(held=Held(9.0, (SALES,))))
+
+    standing = store.standing("acme", "connectors")
+    assert (standing.snapshot, standing.held) == (Snapshot((SALES,), START), Held(9.0, (SALES,)))
+
+
+def test_a_failure_moves_the_counters_and_nothing_else(store, clock) -> None:
+    finish(store, clock, Belief(START, (SALES,), Memory()))
+    finish(store, clock, None, Outcome.TIMEOUT)
+
+    standing = store.standing("acme", "connectors")
+    assert standing.snapshot == Snapshot((SALES,), START)
+    assert (standing.tally.polls, standing.tally.failures) == (2, 1)
+    assert standing.tally.outcomes == {"ok": 1, "timeout": 1}
+
+
+def test_only_the_changes_of_the_last_day_are_at_hand_newest_first(store, clock) -> None:
+    finish(
+        store, clock, Belief(START, (SALES,), Memory(), changes=(change(START - DAY), change(START), change(START + 1)))
+    )
+
+    assert [each.at for each in store.standing("acme", "connectors").recent] == [START + 1, START]
+
+
+def test_pruning_drops_old_changes_and_keeps_their_count(store, clock) -> None:
+    finish(store, clock, Belief(START, (SALES,), Memory(), changes=(change(START), change(START + 50))))
+    store.prune(START + 1)
+
+    standing = store.standing("acme", "connectors")
+    assert [each.at for each in standing.recent] == [START + 50]
+    assert standing.tally.changes == {("whatsapp", "renamed"): 2}
+
+
+def test_the_revision_of_an_operation_grows_by_one_with_every_write_about_it(store, clock) -> None:
+    before = store.revisions()["acme"]
+    finish(store, clock)
+
+    assert store.revisions()["acme"] == before + 1
+
+
+def test_a_write_of_another_process_is_noticed(store, clock) -> None:
+    before = store.changed_elsewhere()
+    other = Store(store.folder, clock.now, RESTORES)
+    other.adopt([Identity("acme", "0010", "hash"), Identity("beta", "0010", "other")])
+    other.close()
+
+    assert store.changed_elsewhere() != before
+
+
+def test_an_error_within_a_transaction_leaves_nothing_of_it(tmp_path, clock) -> None:
+    database = opened.Database(tmp_path, clock.now)
+    with suppress(ZeroDivisionError), database.transaction() as db:
+        db.execute("INSERT INTO token VALUES ('half', 1)")
+        raise ZeroDivisionError
+    database.close()
+
+    assert ask_database(tmp_path, "SELECT * FROM token") == []
+
+
+# Faults, in whole exporters: what is said, what is not called, and how it goes on.
+
+
+ERROR = "storage failed, no call is made"
+
+
+def errors(events) -> list[str]:
+    return [event["error"] for event in events if event["event"] == ERROR]
+
+
+def seconds(exporter: Exporter, count: int) -> None:
+    """So many turns, a second apart, as the loop makes them while nothing is near."""
+    for _ in range(count):
+        exporter.turn()
+        exporter.clock.advance(1)
+
+
+def in_database(exporter: Exporter, *statements: str) -> None:
+    with closing(sqlite3.connect(exporter.folder / "state.db", isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
+
+
+def kept(simulator) -> bool:
+    report = simulator.report()
+    return (report.early, report.overlapping) == (0, 0)
+
+
+def folder_under_a_file(exporter: Exporter) -> None:
+    shutil.rmtree(exporter.folder)
+    exporter.folder.write_text("not a directory")
+
+
+def folder_again(exporter: Exporter) -> None:
+    exporter.folder.unlink()
+
+
+def test_a_path_that_cannot_be_a_directory_is_said_once_and_nothing_is_called(exporter, simulator, quiet_log) -> None:
+    exporter.folder.write_text("in the way")
+    seconds(exporter, 30)
+
+    assert simulator.calls == []
+    assert [error.endswith("File exists") for error in errors(quiet_log)] == [True]
+    assert not exporter.state.storage_healthy
+
+
+def test_a_path_below_a_file_is_no_better(api, simulator, clock, tmp_path, quiet_log) -> None:
+    (tmp_path / "file").touch()
+    exporter = Exporter(tmp_path / "file" / "data", clock, setup_for(simulator, {"acme": CANARY}, clock))
+    seconds(exporter, 30)
+
+    assert simulator.calls == []
+    assert len(errors(quiet_log)) == 1
+    assert "Not a directory" in errors(quiet_log)[0]
+
+
+def test_polling_begins_once_the_directory_can_be_made(exporter, simulator, quiet_log) -> None:
+    exporter.folder.write_text("in the way")
+    seconds(exporter, 30)
+    exporter.folder.unlink()
+    seconds(exporter, 10)
+
+    assert len(simulator.calls) == 3
+    assert exporter.state.storage_healthy
+    assert quiet_log[-1]["event"] != ERROR
+
+
+def test_a_directory_that_turns_into_a_file_stops_the_calls_and_not_the_page(exporter, simulator, quiet_log) -> None:
+    seconds(exporter, 10)
+    told = exporter.standing()
+    folder_under_a_file(exporter)
+    seconds(exporter, 1000)
+
+    assert len(simulator.calls) == 3
+    assert exporter.standing() == told
+    assert not exporter.state.storage_healthy
+    assert len(errors(quiet_log)) == 1
+
+
+def test_a_directory_that_comes_back_empty_makes_no_call_early(exporter, simulator) -> None:
+    seconds(exporter, 10)
+    folder_under_a_file(exporter)
+    seconds(exporter, 20)
+    folder_again(exporter)
+    seconds(exporter, 900)
+
+    assert kept(simulator)
+    assert exporter.standing().ending.outcome is Outcome.OK
+    assert exporter.state.storage_healthy
+
+
+def deleted(folder: Path) -> None:
+    for path in folder.glob("state.db*"):
+        path.unlink()
+
+
+def emptied(folder: Path) -> None:
+    deleted(folder)
+    (folder / "state.db").touch()
+
+
+def half_cut(folder: Path) -> None:
+    whole = (folder / "state.db").read_bytes()
+    deleted(folder)
+    (folder / "state.db").write_bytes(whole[: len(whole) // 2])
+
+
+def overwritten(folder: Path) -> None:
+    deleted(folder)
+    (folder / "state.db").write_bytes(b"no database at all" * 1000)
+
+
+def scribbled(folder: Path) -> None:
+    """Damage that only a look into the pages finds."""
+    path = folder / "state.db"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * 4096 + whole[8192:])
+
+
+def replaced(folder: Path) -> None:
+    """Somebody's backup from before the first call, or another exporter's storage."""
+    deleted(folder)
+    other = Store(folder.parent / "elsewhere", FakeClock().now, RESTORES)
+    other.adopt([])
+    other.close()
+    (folder.parent / "elsewhere" / "state.db").rename(folder / "state.db")
+
+
+LOSSES = (deleted, emptied, half_cut, overwritten, scribbled, replaced)
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_lost_database_beside_its_identity_file_counts_every_call_as_made_now(
+    exporter, simulator, clock, lose
+) -> None:
+    exporter.turn()
+    exporter.close()
+    lose(exporter.folder)
+    clock.advance(200)
+    exporter.start()
+    seconds(exporter, 300)
+
+    assert len(simulator.calls) == 3
+
+    seconds(exporter, 5)
+
+    assert [call.api for call in simulator.calls[3:]] == ["connectors"]
+    assert kept(simulator)
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+def test_a_database_that_is_lost_while_the_exporter_runs_makes_no_call_early(exporter, simulator, lose) -> None:
+    seconds(exporter, 100)
+    lose(exporter.folder)
+    seconds(exporter, 1000)
+
+    assert kept(simulator)
+    assert exporter.state.storage_healthy
+    assert exporter.standing().ending.outcome is Outcome.OK
+    assert exporter.standing().snapshot is not None
+
+
+@pytest.mark.parametrize("lose", [half_cut, overwritten, scribbled])
+def test_a_broken_database_is_moved_aside(exporter, clock, lose) -> None:
+    exporter.turn()
+    exporter.close()
+    lose(exporter.folder)
+    exporter.start()
+    exporter.turn()
+
+    assert (exporter.folder / f"state.db.broken-{clock.wall:.0f}").exists()
+
+
+def test_a_broken_database_without_an_identity_file_is_moved_aside_and_counts_as_lost(exporter, simulator) -> None:
+    exporter.turn()
+    exporter.close()
+    overwritten(exporter.folder)
+    (exporter.folder / "identity").unlink()
+    exporter.start()
+    seconds(exporter, 290)
+
+    assert len(simulator.calls) == 3
+    assert list(exporter.folder.glob("state.db.broken-*"))
+
+
+@pytest.mark.parametrize("text", [b"", b"somebody-else", b"\xff\xfe\x00"])
+def test_an_identity_file_that_names_another_database_makes_it_a_lost_one(exporter, simulator, text) -> None:
+    exporter.turn()
+    exporter.close()
+    (exporter.folder / "identity").write_bytes(text)
+    exporter.clock.advance(3600)
+    exporter.start()
+    seconds(exporter, 290)
+
+    assert len(simulator.calls) == 3
+    assert (exporter.folder / "identity").read_text(encoding="utf-8").isalnum()
+
+
+def test_a_missing_identity_file_is_written_again_and_nothing_is_lost(exporter, simulator, clock) -> None:
+    exporter.turn()
+    exporter.close()
+    (exporter.folder / "identity").unlink()
+    clock.advance(450)
+    exporter.start()
+    exporter.turn()
+
+    assert len(simulator.calls) == 4
+    assert (exporter.folder / "identity").exists()
+
+
+def test_a_loss_from_the_future_is_waited_for_once_and_not_for_ever(exporter, simulator, clock) -> None:
+    exporter.turn()
+    exporter.close()
+    deleted(exporter.folder)
+    exporter.start()
+    exporter.turn()
+    exporter.kill()
+    clock.step(-1e8)
+    clock.reboot()
+    exporter.start()
+    exporter.turns(601)
+
+    assert kept(simulator)
+    assert len(simulator.calls) >= 5
+
+
+def test_a_call_whose_database_is_lost_meanwhile_is_written_into_the_next_one(exporter, simulator, clock) -> None:
+    works: list[Callable[[], None]] = []
+    exporter.run = works.append
+    exporter.restart()
+    exporter.turn()
+    deleted(exporter.folder)
+    works.pop()()
+    exporter.turn()
+
+    assert exporter.standing().ending.outcome is Outcome.OK
+    assert exporter.standing().tally.polls == 1
+
+
+def test_a_claim_is_refused_in_a_database_that_knows_nothing_of_us(store, clock) -> None:
+    deleted(store.folder)
+
+    with pytest.raises(StoreError, match="the database was replaced"):
+        store.claim(ASK)
+
+
+def test_a_database_that_another_process_holds_locked_stops_the_calls(exporter, simulator, quiet_log) -> None:
+    seconds(exporter, 5)
+    with closing(sqlite3.connect(exporter.folder / "state.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        exporter.clock.advance(600)
+        exporter.turn()
+        locked = (exporter.state.storage_healthy, len(simulator.calls))
+        holder.execute("ROLLBACK")
+    seconds(exporter, 10)
+
+    assert locked == (False, 3)
+    assert [error.split(": ", 1)[1] for error in errors(quiet_log)] == [
+        "database is locked: another process holds it locked; no call is made until it lets go"
+    ]
+    assert exporter.state.storage_healthy
+    assert len(simulator.calls) == 4
+    assert kept(simulator)
+
+
+def test_a_call_that_cannot_be_written_is_not_made(exporter, simulator) -> None:
+    exporter.turn()
+    exporter.clock.advance(exporter.operation().next["connectors"].at - exporter.clock.wall - 1)
+    exporter.turn()
+    with closing(sqlite3.connect(exporter.folder / "state.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        exporter.clock.advance(1.1)
+        exporter.turn()
+        holder.execute("ROLLBACK")
+
+    assert len(simulator.calls) == 3
+    assert not exporter.state.storage_healthy
+
+
+def test_a_database_that_is_held_for_one_process_alone_is_not_taken_for_a_broken_one(exporter, quiet_log) -> None:
+    exporter.turn()
+    exporter.close()
+    with closing(sqlite3.connect(exporter.folder / "state.db", isolation_level=None)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN EXCLUSIVE")
+        exporter.start()
+        exporter.turn()
+
+    assert ["another process holds it locked" in error for error in errors(quiet_log)] == [True]
+    assert not list(exporter.folder.glob("*.broken-*"))
+
+
+def test_an_end_that_cannot_be_written_is_kept_until_it_can(exporter, simulator) -> None:
+    works: list[Callable[[], None]] = []
+    exporter.run = works.append
+    exporter.restart()
+    exporter.turn()
+    with closing(sqlite3.connect(exporter.folder / "state.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        works.pop()()
+        exporter.clock.advance(6)
+        exporter.turn()
+        holder.execute("ROLLBACK")
+    exporter.clock.advance(6)
+    exporter.turn()
+
+    assert exporter.standing().ending.outcome is Outcome.OK
+    assert exporter.standing().tally.polls == 1
+    assert len(works) == 1
+
+
+def test_a_plan_that_cannot_be_read_after_a_call_is_read_again(exporter, clock) -> None:
+    exporter.store.binding = failing_once(exporter.store.binding)
+    exporter.turn()
+    clock.advance(6)
+    exporter.turn()
+
+    assert exporter.state.storage_healthy
+    assert exporter.standing().ending.outcome is Outcome.OK
+
+
+def failing_once(binding):
+    """A store's `binding` that fails at the first look after the first call, the fourth in all."""
+    uses = iter(range(100))
+
+    def bind(ask):
+        if next(uses) == 3:
+            raise StoreError("store: the disk reports an error")
+        return binding(ask)
+
+    return bind
+
+
+def test_a_newer_schema_stops_the_calls_and_says_what_to_do(exporter, simulator, quiet_log) -> None:
+    exporter.turn()
+    exporter.close()
+    in_database(exporter, "PRAGMA user_version = 99")
+    exporter.start()
+    exporter.clock.advance(3600)
+    seconds(exporter, 30)
+
+    assert len(simulator.calls) == 3
+    advice = "written by a newer version (schema 99, this is 1); upgrade, or move the file away"
+    assert errors(quiet_log) == [f"store {exporter.folder}/state.db: {advice}"]
+
+
+def test_the_refusal_of_a_newer_schema_is_final(exporter) -> None:
+    exporter.turn()
+    exporter.close()
+    in_database(exporter, "PRAGMA user_version = 99")
+
+    with pytest.raises(RefusedError, match="upgrade, or move the file away"):
+        exporter.store.created()
+
+
+def test_a_network_file_system_is_refused(store) -> None:
+    mountinfo = f"30 22 0:26 / {store.folder} rw,relatime - nfs4 server:/export rw"
+    kind = host.linux_filesystem(store.folder, mountinfo)
+
+    with pytest.raises(RefusedError, match=r"lies on a network file system \(nfs4\).*--storage.path to a local"):
+        opened.refuse(store.folder, kind)
+
+
+def test_a_local_file_system_is_not_refused(tmp_path) -> None:
+    opened.refuse(tmp_path, "ext4")
+
+
+def test_a_full_disk_stops_the_calls(tmp_path) -> None:
+    script = (
+        "import resource, sys; from pathlib import Path; sys.path.insert(0, 'tests')\n"
+        "from conftest import FakeClock; from test_store import *\n"
+        f"store = Store(Path({str(tmp_path)!r}), FakeClock().now, RESTORES); store.adopt([])\n"
+        "before = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))\n"
+        "try: [store.adopt([Identity(f'{n}-{m}', '0010', str(n)) for m in range(999)]) for n in range(99)]\n"
+        "except StoreError as error: print(error)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert "no call is made until" in done.stdout, done.stderr
+
+
+def test_an_error_without_an_advice_speaks_for_itself() -> None:
+    assert opened.reason(sqlite3.OperationalError("odd")) == "odd"
+
+
+def test_no_token_is_in_any_file_of_the_storage_in_any_event_or_state(exporter, quiet_log, api) -> None:
+    exporter.turn()
+    api.play("validate_token")
+    exporter.clock.advance(3600)
+    exporter.turn()
+
+    told = [path.read_bytes() for path in exporter.folder.rglob("*") if path.is_file()]
+    told += [json.dumps(quiet_log, default=repr).encode(), repr(exporter.states).encode()]
+    assert len(told) > 4
+    assert not any(CANARY.encode() in text for text in told)
