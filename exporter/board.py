@@ -9,6 +9,7 @@ from exporter import budget, schedule
 from exporter.budget import Wait
 from exporter.model import Moment
 from exporter.poll import unknown
+from exporter.recent import expiry
 from exporter.setup import Setup, Target
 from exporter.spec import UpstreamList
 from exporter.state import Next, OperationState, Rule, Standing
@@ -36,6 +37,7 @@ class Seat:
     spent: int = 0
     revision: int = 0
     told: OperationState | None = None  # until something changes: pages know by it what to render anew
+    expires: float = inf  # wall time at which a change that is told comes of age
 
     @property
     def name(self) -> str:
@@ -118,13 +120,22 @@ class Board:
             *(unknown(each, seat.standings.get(each.name, Standing()), referred) for each in asking)
         )
 
-    def state(self, seat: Seat) -> OperationState:
+    def state(self, seat: Seat, now: Moment) -> OperationState:
         """The operation as pages tell it; the same object until something of it changed."""
         if seat.told is None:
-            seat.told = self._told(seat)
+            seat.told = self._told(seat, now)
+            ends = (expiry(standing.recent, now.wall) for standing in seat.standings.values())
+            seat.expires = min((end for end in ends if end is not None), default=inf)
         return seat.told
 
-    def _told(self, seat: Seat) -> OperationState:
+    def expire(self, now: Moment) -> bool:
+        """Forgets what was told of operations of which a change came of age; True when there is one."""
+        aged = [seat for seat in self.seats.values() if seat.expires <= now.wall]
+        for seat in aged:
+            seat.told, seat.expires = None, inf
+        return bool(aged)
+
+    def _told(self, seat: Seat, now: Moment) -> OperationState:
         return OperationState(
             operation=seat.target.operation,
             intervals={spec.name: self.setup.intervals[spec.name] for spec in self.specs()},
@@ -133,6 +144,7 @@ class Board:
             spent=seat.spent,
             reserved=self.is_reserved(seat),
             names=self.setup.names,
+            at=now.wall,
         )
 
     def pace(self, seat: Seat, spec: UpstreamList, now: Moment) -> float:
@@ -146,7 +158,7 @@ class Board:
             return Due(inf, Rule.RESERVE)
         ask = self.ask(seat, spec)
         legal = budget.wait(binding.past, ask.interval, now, essential=spec.essential)
-        if binding.planned is None:
+        if binding.planned is None or self.setup.eager:
             return Due(now.uptime + legal.seconds, legal.rule, first=True)
         pace = 1.0 if self.is_questioned(seat, spec) else binding.planned.pace
         interval = budget.glimpse(ask.interval) if self.is_reserved(seat) else ask.interval

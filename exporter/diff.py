@@ -60,12 +60,17 @@ def told(
     names = [
         joined(title(watch.refers_to, text) for text in side) if watch.refers_to else "" for side in (before, after)
     ]
-    return change(joined(before), joined(after), *names)
+    return change(listed(before), listed(after), *names)
 
 
 def texts(rows: Iterable[Row], field: str) -> list[str]:
     """The field's distinct texts, sorted."""
     return sorted({getattr(row, field) for row in rows})
+
+
+def listed(parts: list[str]) -> str:
+    """One text as it is; several together, a blank one as a dash."""
+    return parts[0] if len(parts) == 1 else ", ".join(part or "-" for part in parts)
 
 
 def joined(parts: Iterable[str]) -> str:

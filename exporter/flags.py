@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
-from exporter import __version__
+from exporter import __version__, durations
 from exporter.log import FORMATS, LEVELS
 
 PREFIX: Final = "WOLKVOX_EXPORTER_"
@@ -107,6 +107,21 @@ def commands() -> Parser:
         parents=[flags],
         help="read the configuration and every token, print the timetable and its cost; no call",
     )
+    once = parsers.add_parser("once", parents=[flags], help="poll what the ledger allows now, print what is known, end")
+    once.add_argument("operations", nargs="*", metavar="OPERATION", help="only these operations (all)")
+    once.add_argument(
+        "--format", choices=("table", "prometheus", "json"), default="table", help="what to print (table)"
+    )
+    once.add_argument("--output", default="", metavar="FILE", help="write to this file, whole or not at all")
+    once.add_argument("--wait", type=span, default=0.0, metavar="DURATION", help="wait so long for a legal second (0s)")
+    parsers.add_parser("status", parents=[flags], help="last and next call of every list, and the rule that binds")
+    changes = parsers.add_parser("changes", parents=[flags], help="the journal of changes, newest first")
+    changes.add_argument(
+        "--since", type=span, default=0.0, metavar="DURATION", help="only younger ones, as in 24h (all)"
+    )
+    changes.add_argument("--operation", default="", metavar="NAME", help="only of this operation")
+    changes.add_argument("--limit", type=number, default=100, help="at most so many (100)")
+    changes.add_argument("--format", choices=("table", "json"), default="table", help="a table or JSON lines (table)")
     demo = parsers.add_parser("demo", parents=[flags], help="simulator and exporter in one process, no token, no file")
     demo.add_argument("--seconds", type=seconds, default=4.0, help="seconds between two polls of the connectors (4)")
     simulate = parsers.add_parser("simulate", parents=[flags], help="the strict simulator of the API alone")
@@ -213,6 +228,21 @@ def seconds(text: str) -> float:
     return made
 
 
+def span(text: str) -> float:
+    """A duration as Prometheus writes it, in seconds."""
+    made = durations.parsed(text)
+    if made is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90s, 5m or 1h30m")
+    return made
+
+
+def number(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
 def port(text: str) -> int:
     """A port; 0 is any free one."""
     if not text.isascii() or not text.isdigit() or int(text) > MOST_PORT:
@@ -221,6 +251,7 @@ def port(text: str) -> int:
 
 
 MOST_PORT: Final = 65535
+MOST_DIGITS: Final = 9
 LEAST_SECONDS: Final = 0.01
 MOST_SECONDS: Final = 86400.0
 TAKEN: Final = ("", "/probe", "/sd", "/-/healthy", "/-/ready", "/-/reload")

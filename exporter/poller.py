@@ -118,6 +118,11 @@ class Poller:
             self._is_stopping = True
             return self._landing.wait_for(lambda: not self._flights, timeout=patience)
 
+    @property
+    def is_busy(self) -> bool:
+        """True while a call is under way or its end is not written yet."""
+        return bool(self._flights)
+
     def _catch_up(self) -> None:
         """Everything that may have happened since the last turn: tokens, fallen storage, other processes."""
         uptime = self._clock.now().uptime
@@ -175,7 +180,7 @@ class Poller:
         order = {spec.name: place for place, spec in enumerate(self._board.specs())}
         ready = [
             (due.uptime if not due.first else 0.0, order[name], seat.name, name)
-            for seat in self._board.seats.values()
+            for seat in self._chosen()
             for name, due in seat.dues.items()
             if due.uptime <= now.uptime
         ]
@@ -185,6 +190,11 @@ class Poller:
             is_due = seat.dues[name].uptime <= now.uptime
             if is_due and self._has_room(operation) and self._keeper.may_try(now.uptime):
                 self._claim(seat, self._board.setup.lists[name])
+
+    def _chosen(self) -> list[Seat]:
+        """The operations that are polled."""
+        only = self._board.setup.only
+        return [seat for seat in self._board.seats.values() if only is None or seat.name in only]
 
     def _has_room(self, operation: str) -> bool:
         """True when one more call may be under way: at all, to this server, and on this token."""
@@ -328,12 +338,14 @@ class Poller:
 
     def _tell(self) -> None:
         """Hands the state on, if there is anything new in it."""
+        now = self._clock.now()
+        self._is_news |= self._board.expire(now)
         if not self._is_news and self._keeper.is_healthy == self._told_healthy:
             return
         self._is_news, self._told_healthy = False, self._keeper.is_healthy
         self._publish(
             State(
-                operations=tuple(self._board.state(seat) for seat in self._board.seats.values()),
+                operations=tuple(self._board.state(seat, now) for seat in self._board.seats.values()),
                 durations=self._durations,
                 storage_healthy=self._keeper.is_healthy,
                 created=self._created,
@@ -344,7 +356,7 @@ class Poller:
         """Seconds until something comes due; what was due in this turn had its chance, and waits for a landing."""
         dues = (
             due.uptime
-            for seat in self._board.seats.values()
+            for seat in self._chosen()
             if seat.name not in self._flights
             for due in seat.dues.values()
             if due.uptime > self.began.uptime

@@ -66,14 +66,17 @@ def token_rest(rest: Rest | None, outcome: Outcome, interval: float, asked: floa
     """The token's rest after this outcome; None when it may go on.
 
     A success ends any rest. A failure that says nothing of the token neither confirms nor ends a lasting one: its
-    pause begins anew.
+    pause begins anew, and a Retry-After may make it longer.
     """
     if not outcome.is_failure:
         return None
+    lasting = rest if rest and rest.reason in LASTING else None
     if outcome not in TOKEN_RESTS:
-        return rest._replace(since=now) if rest and rest.reason in LASTING else None
+        return lasting and lasting._replace(since=now)
     strikes = rest.strikes + 1 if rest and rest.reason is outcome else 1
     seconds = TOKEN_RESTS[outcome](Facts(interval, strikes, asked or 0.0))
+    if lasting and outcome not in LASTING:
+        return lasting._replace(since=now, seconds=max(lasting.seconds, seconds))
     return Rest(outcome, strikes, now, seconds, is_locked=outcome is Outcome.TOKEN_REJECTED and strikes > 1)
 
 

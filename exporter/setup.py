@@ -40,7 +40,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Everything that a configuration says to the poller; `intervals` in seconds, of the lists that are polled."""
+    """Everything that a configuration says to the poller; `intervals` in seconds, of the lists that are polled.
+
+    `only` names the operations that are polled, None for all; `eager` polls what is legal, before its planned time.
+    """
 
     targets: tuple[Target, ...]
     lists: Mapping[str, UpstreamList]
@@ -49,3 +52,5 @@ class Setup:
     trust: Trust
     limits: Limits = Limits()
     names: bool = True
+    only: frozenset[str] | None = None
+    eager: bool = False

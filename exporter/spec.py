@@ -23,7 +23,8 @@ Samples = Iterable[tuple[Family, Iterable[Sample]]]
 class UpstreamList:
     """One upstream API that is polled: how to ask, read, compare and show it.
 
-    `interval` is the default in seconds. `parse` gives a row, or None for a record without its key. `watches` are
+    `key` names the fields of a row's key, `private` those that may hold personal data. `interval` is the default in
+    seconds. `parse` gives a row, or None for a record without its key. `watches` are
     compared by the diff and written to the journal; `group` names what is counted together. An `essential` list is
     the one that tells whether the operation is up; a `meter` tells the token's own budget: the field `falls` of its
     row is a counter of the vendor's, `left` reads what it leaves.
@@ -35,6 +36,8 @@ class UpstreamList:
     restore: Callable[[Iterable[str]], Row]
     families: tuple[Family, ...]
     samples: Callable[[OperationState], Samples]
+    key: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
     watches: tuple[Watch, ...] = ()
     group: Callable[[Row], Key] | None = None
     essential: bool = False

@@ -119,7 +119,8 @@ class OperationState:
     """One operation and how each of its lists stands.
 
     `intervals` holds the configured seconds of each list that is polled. `spent` counts the calls of this host on the
-    token since the token's own figures were last read. `names` says whether connectors' names may be shown.
+    token since the token's own figures were last read. `names` says whether connectors' names may be shown, `at` when
+    this was true, for what ends by its age.
     """
 
     operation: Operation
@@ -129,6 +130,7 @@ class OperationState:
     spent: int = 0
     reserved: bool = False
     names: bool = True
+    at: float = 0.0
 
     def standing(self, name: str) -> Standing:
         """How the list stands; an empty Standing where it was never polled."""

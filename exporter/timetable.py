@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 
 from exporter.config import Account, Config
+from exporter.durations import written
 from exporter.lists import LISTS
 from exporter.model import DAY
 from exporter.spec import UpstreamList
-
-UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def lines(config: Config) -> Iterator[str]:
@@ -71,18 +70,6 @@ def reserve(config: Config) -> str:
         f"Polling rests when {config.budget.reserve} calls or fewer are left of the day, as soon as {meter} says so;\n"
         f"without a readable limit there, no reserve is kept."
     )
-
-
-def written(seconds: float) -> str:
-    """A duration as Prometheus writes it: 90 is "1m30s"."""
-    if seconds != round(seconds):
-        return f"{seconds:g}s"
-    text, left = "", round(seconds)
-    for size, unit in UNITS:
-        if left >= size:
-            text += f"{left // size}{unit}"
-            left %= size
-    return text
 
 
 def plural(count: int, word: str) -> str:

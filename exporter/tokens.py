@@ -28,17 +28,18 @@ class Tokens:
 
         A source that has none any more is said once, and again when the reason is another one.
         """
-        before, self._secrets = self._secrets, {}
+        before, fresh = self._secrets, {}
         for target in targets:
             name = target.operation.name
             try:
-                self._secrets[name] = target.read()
+                fresh[name] = target.read()
                 self._complaints.pop(name, None)
             except SecretError as error:
                 self._complain(name, str(error))
                 if name in before:
-                    self._secrets[name] = before[name]
-        return self._secrets != before
+                    fresh[name] = before[name]
+        self._secrets = fresh
+        return fresh != before
 
     def _complain(self, name: str, complaint: str) -> None:
         if self._complaints.get(name) != complaint:

@@ -1,7 +1,8 @@
-"""The ASGI application: /metrics, /probe, /sd, health, reload and the landing page. Answers from memory alone."""
+"""The ASGI application: /metrics, /probe, /sd, /api, health, reload and the landing page. Answers from memory alone."""
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from string import Template
@@ -15,8 +16,13 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from exporter import api
+from exporter.model import Change
 from exporter.negotiation import Offer, accepts_gzip, preferred
 from exporter.page import Format, Page
+from exporter.spec import UpstreamList
+from exporter.state import State
+from exporter.store import StoreError
 
 OFFERS: Final = {
     Offer("text/plain", "0.0.4"): Format.TEXT,
@@ -29,6 +35,7 @@ SAFE: Final = {
     "Referrer-Policy": "no-referrer",
 }
 HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+MOST: Final = 10_000  # changes that one answer may hold
 DEFAULT: Final = Offer("text/plain", "0.0.4")
 NOT_YET: Final = PlainTextResponse("the first page is not rendered yet\n", 503)
 LANDING: Final = Template("""<!DOCTYPE html>
@@ -60,13 +67,17 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto
 class Site:
     """What the pages need of the rest: each is a question that is answered at once.
 
-    `page` is the newest one, None before the first; `reload` reads the configuration again and gives the faults as
+    `page` is the newest one, None before the first, and so is `state`; `changes` reads the journal by time, operation
+    and number, newest first, StoreError; `reload` reads the configuration again and gives the faults as
     text, "" for none; it is None where the life cycle may not be steered over HTTP.
     """
 
     page: Callable[[], Page | None]
+    state: Callable[[], State | None]
+    changes: Callable[[float, str | None, int], list[tuple[str, Change]]]
     is_alive: Callable[[], bool]
     version: str
+    lists: Mapping[str, UpstreamList]
     reload: Callable[[], str] | None = None
     telemetry_path: str = "/metrics"
     external_url: str = ""
@@ -130,6 +141,7 @@ class Pages:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._lists = site.lists
 
     def metrics(self, request: Request) -> Response:
         """All operations and the exporter itself."""
@@ -170,6 +182,35 @@ class Pages:
             return NOT_YET
         return PlainTextResponse("wolkvox-exporter is ready.\n")
 
+    async def changes(self, request: Request) -> Response:
+        """The journal, newest first; 100 changes unless `limit` says otherwise."""
+        try:
+            since, limit = seconds(request, "since", 0.0), whole(request, "limit", 100)
+        except ValueError as error:
+            return PlainTextResponse(f"{error}\n", 400)
+        state = self._site.state()
+        try:
+            told = await run_in_threadpool(self._site.changes, since, request.query_params.get("operation"), limit)
+        except StoreError as error:
+            return PlainTextResponse(f"{error}\n", 503)
+        shown = state is not None and all(each.names for each in state.operations)
+        return JSONResponse(
+            {"changes": [api.change(name, each, self._lists[each.list], names=shown) for name, each in told]}
+        )
+
+    async def operations(self, _: Request) -> Response:
+        """Each operation and how its lists stand."""
+        state = self._site.state()
+        return NOT_YET if state is None else JSONResponse({"operations": api.operations(state)})
+
+    async def connectors(self, request: Request) -> Response:
+        """The believed rows of every operation, or of one."""
+        state = self._site.state()
+        if state is None:
+            return NOT_YET
+        rows = api.rows(state, self._lists["connectors"], request.query_params.get("operation"))
+        return JSONResponse({"connectors": list(rows)})
+
     async def reload(self, _: Request) -> Response:
         """Reads the configuration again; a bad one leaves the running one in place."""
         if self._site.reload is None:
@@ -202,6 +243,9 @@ def application(site: Site) -> Starlette:
         Route("/-/healthy", pages.healthy),
         Route("/-/ready", pages.ready),
         Route("/-/reload", pages.reload, methods=["POST"]),
+        Route("/api/v1/changes", pages.changes),
+        Route("/api/v1/operations", pages.operations),
+        Route("/api/v1/connectors", pages.connectors),
         Route("/", pages.landing),
     ]
     made = Starlette(routes=routes)
@@ -217,6 +261,26 @@ def scraped(request: Request, page: Page, operation: str | None) -> Response:
     if compress:
         headers["Content-Encoding"] = "gzip"
     return Response(page.body(form, compress=compress, operation=operation), headers=headers)
+
+
+def seconds(request: Request, name: str, default: float) -> float:
+    """A parameter as Unix seconds; ValueError with a sentence."""
+    text = request.query_params.get(name, "")
+    try:
+        made = float(text) if text else default
+    except ValueError:
+        made = math.nan
+    if not math.isfinite(made):
+        raise ValueError(f"{name}: {text!r} is no time in Unix seconds, such as 1790000000")
+    return made
+
+
+def whole(request: Request, name: str, default: int) -> int:
+    """A parameter as a whole number from 1 to `MOST`; ValueError with a sentence."""
+    text = request.query_params.get(name, "") or str(default)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST or len(text) > len(str(MOST)):
+        raise ValueError(f"{name}: {text!r} is no whole number from 1 to {MOST}")
+    return int(text)
 
 
 def address(external_url: str, host: str) -> tuple[str, str, str] | None:

@@ -26,12 +26,12 @@ from exporter.poller import LONGEST, Poller
 from exporter.server import Server, bound
 from exporter.setup import Limits, Setup, Target
 from exporter.state import State
-from exporter.store import Store
+from exporter.store import Access, Store
 from exporter.web import Site, application
 
 logger = structlog.get_logger()
 
-GRACE: Final = 1.0  # seconds that calls under way get when the exporter ends
+GRACE: Final = 1.5  # seconds that calls under way get when the exporter ends
 ALIVE: Final = 60.0  # seconds within which a turn must have begun
 USER_AGENT: Final = f"wolkvox-exporter/{__version__}"
 
@@ -158,12 +158,12 @@ class Service:
         self._reloading = threading.Lock()
         self._wants_reload = False
         self._is_ending = False
+        self._state: State | None = None
         self._page: Page | None = None
         own = registry(about_process=not options.web_disable_exporter_metrics)
         self._reloads = Reloads(own, clock)
         self._renderer = Renderer(LISTS, own)
-        restores = {name: spec.restore for name, spec in LISTS.items()}
-        self._store = Store(Path(options.storage_path), clock.now, restores)
+        self._store = stored(options, clock, Access.SERVE)
         self._poller = Poller(read(), self._store, clock, start=in_thread, publish=self._publish, wake=self._bell.set)
         self._reloads.succeeded()
 
@@ -171,8 +171,11 @@ class Service:
         """What the web application asks of this service."""
         return Site(
             page=lambda: self._page,
+            state=lambda: self._state,
+            changes=self._store.changes,
             is_alive=lambda: self._clock.now().uptime - self._poller.began.uptime < ALIVE,
             version=__version__,
+            lists=LISTS,
             reload=self.reload if self._options.web_enable_lifecycle else None,
             telemetry_path=self._options.web_telemetry_path,
             external_url=self._options.web_external_url,
@@ -239,6 +242,13 @@ class Service:
 
     def _publish(self, state: State) -> None:
         self._page = self._renderer.page(state)
+        self._state = state
+
+
+def stored(options: Options, clock: Clock, access: Access) -> Store:
+    """The storage that the command line names."""
+    restores = {name: spec.restore for name, spec in LISTS.items()}
+    return Store(Path(options.storage_path), clock.now, restores, access)
 
 
 def in_thread(work: Callable[[], None]) -> None:

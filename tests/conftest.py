@@ -68,8 +68,7 @@ def kill(store: Store) -> None:
     database, owners = store._database, store._owners  # noqa: SLF001 - no public way ends so rudely
     if database._connection:  # noqa: SLF001 - the same
         database._connection.close()  # noqa: SLF001 - the same
-    if owners:
-        drop(owners)
+    drop(owners)
 
 
 def drop(owners: Owners) -> None:

@@ -322,7 +322,8 @@ def test_the_hash_of_a_token_is_the_same_for_all_processes_and_not_the_token(boo
 def test_an_owner_without_a_file_is_dead(tmp_path) -> None:
     owners = Owners(tmp_path / "owners")
 
-    assert owners.is_live(owners.me)
+    assert not owners.is_live(owners.me)
+    assert owners.is_live(owners.live())
     assert not owners.is_live("0" * 32)
 
     owners.close()
@@ -331,6 +332,7 @@ def test_an_owner_without_a_file_is_dead(tmp_path) -> None:
 
 def test_a_dead_owners_file_is_removed(tmp_path) -> None:
     dead, alive = Owners(tmp_path), Owners(tmp_path)
+    dead.live(), alive.live()
     drop(dead)
 
     assert not alive.is_live(dead.me)

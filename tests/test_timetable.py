@@ -3,7 +3,7 @@
 import pytest
 from conftest import CANARY
 
-from exporter import timetable
+from exporter import durations, timetable
 from exporter.wiring import configured
 
 
@@ -84,7 +84,7 @@ def test_warnings_stand_on_top(report) -> None:
     [(1, "1s"), (90, "1m30s"), (300, "5m"), (3661, "1h1m1s"), (86400, "1d"), (0.5, "0.5s"), (1.5, "1.5s")],
 )
 def test_a_duration_is_written_as_prometheus_does(seconds, text) -> None:
-    assert timetable.written(seconds) == text
+    assert durations.written(seconds) == text
 
 
 def test_calls_are_those_of_a_whole_day() -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from exporter.model import DAY, HOUR, MINUTE
+from exporter import durations
 
 LONGEST_LABEL: Final = 200
 RESERVED_LABELS: Final = ("operation", "server", "job", "instance")
@@ -16,8 +16,6 @@ RESERVED_LABELS: Final = ("operation", "server", "job", "instance")
 # Every number here ends as a float of Prometheus, as a row count or as a wait: a billion is more than any of them.
 HIGHEST: Final = 1_000_000_000
 
-_UNITS: Final = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": 1.0, "ms": 0.001}
-_DURATION: Final = re.compile("".join(f"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
 _BYTES: Final = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _SIZE: Final = re.compile(r"([0-9]{1,9})(KiB|MiB|GiB)")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,63}")
@@ -119,7 +117,7 @@ def size(value: Any) -> int:
 
 def duration(value: Any) -> float:
     """Seconds, from a number or a text such as 1h30m."""
-    seconds = _written_duration(value) if isinstance(value, str) else value
+    seconds = durations.parsed(value) if isinstance(value, str) else value
     if type(seconds) is int:
         seconds = float(max(-1, min(seconds, HIGHEST)))  # a float has no room for every whole number
     if type(seconds) is not float or not 0 <= seconds < math.inf:
@@ -138,13 +136,6 @@ def span(low: str, high: str) -> Callable[[Any], float]:
         return seconds
 
     return check
-
-
-def _written_duration(value: str) -> float | None:
-    match = _DURATION.fullmatch(value)
-    if match is None or not value:
-        return None
-    return math.fsum(int(amount or 0) * unit for amount, unit in zip(match.groups(), _UNITS.values(), strict=True))
 
 
 def _text(value: Any, wanted: str, width: int = 0) -> str:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from exporter.model import MINUTE, ChangeKind, Family, Key, Row, Sample
+from exporter.model import MINUTE, Change, ChangeKind, Family, Key, Row, Sample
+from exporter.recent import told
 from exporter.records import text
 from exporter.spec import Samples, UpstreamList, Watch
 from exporter.state import OperationState, Standing
@@ -79,6 +80,36 @@ FIRST_SEEN: Final = Family(
 )
 
 
+MISSING: Final = Family(
+    "wolkvox_connector_missing_timestamp_seconds",
+    "gauge",
+    "Since when an answer of the wolkvox API, polled in the background and not believed yet, lacks the connector.",
+    ("operation", "channel", "connector_id", "rp_id", "name"),
+)
+CHANGES: Final = Family(
+    "wolkvox_connector_changes_total",
+    "counter",
+    "Differences between two believed answers of the wolkvox API, by kind. Kept over restarts.",
+    ("operation", "channel", "change"),
+)
+CHANGED: Final = Family(
+    "wolkvox_connector_change_timestamp_seconds",
+    "gauge",
+    "When a change was believed: of each connector the newest of a kind, for a day or until it is undone.",
+    (
+        "operation",
+        "channel",
+        "connector_id",
+        "name",
+        "change",
+        "before",
+        "after",
+        "before_name",
+        "after_name",
+    ),
+)
+
+
 def counts(standing: Standing) -> Mapping[Key, int]:
     """Connectors by group; 0 for a group that had some within the retention."""
     rows = standing.snapshot.rows if standing.snapshot else ()
@@ -92,6 +123,32 @@ def info(operation: str, rows: Iterable[Row], *, names: bool) -> Iterator[Sample
         yield Sample((operation, channel, connector_id, rp_id, name if names else ""), 1)
 
 
+def changes(operation: str, standing: Standing) -> Iterator[Sample]:
+    """How often each kind of change was seen, from 0 for every channel that the operation has or had."""
+    counted = standing.tally.changes
+    rows = standing.snapshot.rows if standing.snapshot else ()
+    channels = dict.fromkeys((*(row.key[0] for row in rows), *(channel for channel, _ in counted)))
+    for channel in channels:
+        for kind in ChangeKind:
+            yield Sample((operation, channel, kind), counted.get((channel, kind), 0))
+
+
+def changed(operation: str, change: Change, *, names: bool) -> Sample:
+    """One change with before and after; a new name is as private as the old one."""
+    hidden = change.kind is ChangeKind.RENAMED and not names
+    labels = (
+        operation,
+        *change.key,
+        change.name if names else "",
+        change.kind,
+        "" if hidden else change.before,
+        "" if hidden else change.after,
+        change.before_name,
+        change.after_name,
+    )
+    return Sample(labels, change.at)
+
+
 def samples(state: OperationState) -> Samples:
     """The families of one operation's connectors; none of the list's own before the first snapshot."""
     name, standing = state.operation.name, state.standing(NAME)
@@ -102,6 +159,11 @@ def samples(state: OperationState) -> Samples:
     yield INFO, info(name, standing.snapshot.rows, names=state.names)
     keys = dict.fromkeys(row.key for row in standing.snapshot.rows)
     yield FIRST_SEEN, (Sample((name, *key), standing.memory.first_seen[key]) for key in keys)
+    yield CHANGES, changes(name, standing)
+    yield CHANGED, (changed(name, change, names=state.names) for change in told(standing.recent, state.at))
+    if standing.held is not None:
+        since = standing.held.at
+        yield MISSING, (each._replace(value=since) for each in info(name, standing.held.missing, names=state.names))
 
 
 LIST: Final = UpstreamList(
@@ -109,7 +171,9 @@ LIST: Final = UpstreamList(
     interval=5 * MINUTE,
     parse=parse,
     restore=Connector._make,
-    families=(CONNECTORS, EXPECTED, INFO, FIRST_SEEN),
+    key=("channel", "connector_id"),
+    private=("name",),
+    families=(CONNECTORS, EXPECTED, INFO, FIRST_SEEN, MISSING, CHANGES, CHANGED),
     samples=samples,
     watches=(
         Watch("rp_id", ChangeKind.REROUTED, refers_to="routing_points"),

@@ -89,6 +89,7 @@ LIST: Final = UpstreamList(
     interval=10 * MINUTE,
     parse=parse,
     restore=RoutingPoint._make,
+    key=("rp_id",),
     families=(INFO, FLOW_ACTIVE),
     samples=samples,
 )

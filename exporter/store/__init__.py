@@ -12,18 +12,21 @@ from typing import Any, Final, NamedTuple
 
 from exporter import budget
 from exporter.budget import Past, Wait
-from exporter.model import Moment, Outcome, Secret
+from exporter.model import Change, Moment, Outcome, Secret
 from exporter.schedule import Rest
 from exporter.state import Ending, Standing, Tally
 from exporter.store import identity, journal, ledger
 from exporter.store.codec import Restore
-from exporter.store.database import Database, RefusedError, StoreError
+from exporter.store.database import Database
+from exporter.store.faults import RefusedError, StoreError
 from exporter.store.identity import Identity
 from exporter.store.journal import Belief
 from exporter.store.ledger import Ask, Claim, Planned
+from exporter.store.opening import Access
 from exporter.store.owners import Owners
 
 __all__ = [
+    "Access",
     "Ask",
     "Belief",
     "Binding",
@@ -78,12 +81,18 @@ class Store:
     Every method raises StoreError when it could not do all of its work; then nothing of it was written.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], Moment], restores: Mapping[str, Restore]) -> None:
-        self._database = Database(folder, now)
+    def __init__(
+        self,
+        folder: Path,
+        now: Callable[[], Moment],
+        restores: Mapping[str, Restore],
+        access: Access = Access.SERVE,
+    ) -> None:
+        self._database = Database(folder, now, access)
         self.folder = folder
         self._now = now
         self._restores = restores
-        self._owners: Owners | None = None
+        self._owners = Owners(folder / "owners")
         self._under_way: set[tuple[str, int]] = set()
         self._adopted = ""
 
@@ -119,7 +128,7 @@ class Store:
                 wait = budget.wait(past, ask.interval, now, essential=ask.essential)
                 if wait.seconds > 0:
                     return wait
-                number, database = ledger.write(db, ask, self._me(), now), self._database.id
+                number, database = ledger.write(db, ask, self._owners.live(), now), self._database.id
                 claim = Claim(number, ask, now, ledger.token_rest(db, ask.token), database)
                 written.add((database, number))
                 self._under_way |= written
@@ -136,7 +145,7 @@ class Store:
         name, token = claim.ask.list, claim.ask.token
         with self._database.transaction() as db:
             is_known = claim.database == self._database.id
-            number = claim.id if is_known else ledger.write(db, claim.ask, self._me(), claim.at)
+            number = claim.id if is_known else ledger.write(db, claim.ask, self._owners.live(), claim.at)
             operation = ledger.bearer(db, number)
             ledger.finish(db, number, result.ending, result.at, whole=result.whole)
             ledger.rest(db, token, "", result.token_rest)
@@ -186,6 +195,11 @@ class Store:
         """A number that changes when another process has written."""
         return self._database.changed_elsewhere()
 
+    def changes(self, since: float, operation: str | None, limit: int) -> list[tuple[str, Change]]:
+        """The journal's changes after `since`, Unix seconds, newest first, each with whose it is; at most `limit`."""
+        with self._database.transaction() as db:
+            return journal.changes(db, since, operation, limit)
+
     def prune(self, before: float) -> None:
         """Drops the journal's changes from before then; the counters keep counting them."""
         with self._database.transaction() as db:
@@ -194,9 +208,7 @@ class Store:
     def close(self) -> None:
         """Closes the database and gives up our owner's lock."""
         self._database.close()
-        if self._owners is not None:
-            self._owners.close()
-            self._owners = None
+        self._owners.close()
 
     def _insist(self) -> None:
         """StoreError in a database that knows nothing of the operations: its token hashes are others."""
@@ -221,17 +233,9 @@ class Store:
 
     def _is_live(self, owner: str, number: int) -> bool:
         """True while somebody is at work on the call; our own calls are known one by one."""
-        if owner == self._me():
+        if owner == self._owners.me:
             return (self._database.id, number) in self._under_way
-        return self._owned().is_live(owner)
-
-    def _me(self) -> str:
-        return self._owned().me
-
-    def _owned(self) -> Owners:
-        if self._owners is None:
-            self._owners = Owners(self.folder / "owners")
-        return self._owners
+        return self._owners.is_live(owner)
 
     def _meta(self, name: str) -> Any:
         with self._database.transaction() as db:

@@ -97,6 +97,16 @@ def recent(db: sqlite3.Connection, operation: str, name: str, since: float) -> I
     return (change(row) for row in rows.fetchall())
 
 
+def changes(db: sqlite3.Connection, since: float, operation: str | None, limit: int) -> list[tuple[str, Change]]:
+    """The changes of every operation, or of one, newest first."""
+    rows = db.execute(
+        f"SELECT operation, {COLUMNS} FROM change WHERE at > ?1 AND (?2 IS NULL OR operation = ?2)"  # noqa: S608 - fixed names
+        " ORDER BY id DESC LIMIT ?3",
+        (since, operation, limit),
+    )
+    return [(row[0], change(row[1:])) for row in rows.fetchall()]
+
+
 def change(row: tuple[float, str, str, str, str, str, str, str, str]) -> Change:
     """A row of `COLUMNS` as a change."""
     at, name, key, title, kind, *rest = row

@@ -9,19 +9,25 @@ from exporter import host
 
 
 class Owners:
-    """The folder of lock files; one of them is ours from the first to the last second."""
+    """The folder of lock files; one of them is ours from our first call on."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._handle: int | None = None
         self.me = uuid4().hex
-        self._handle = host.lock(folder / self.me)
+
+    def live(self) -> str:
+        """Our own id, with the lock that says that we live; to be called before a call is written under it."""
+        if self._handle is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._handle = host.lock(self._folder / self.me)
+        return self.me
 
     def is_live(self, owner: str) -> bool:
         """True while the process that made the calls of this owner runs; a dead one's file is removed."""
         path = self._folder / owner
         if owner == self.me:
-            return True
+            return self._handle is not None
         if not path.exists():
             return False
         handle = host.lock(path)

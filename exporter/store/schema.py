@@ -1,8 +1,7 @@
 """The tables and how they grow. `user_version` of the database is the version of its schema."""
 
-from typing import Final
-
-VERSION: Final = 1
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 TABLES: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -86,5 +85,19 @@ CREATE INDEX change_of_operation ON change (operation, at);
 CREATE INDEX change_at ON change (at);
 """
 
-# From each older version, the statements to the next one; the newest tables above are made at once.
-MIGRATIONS: Final[dict[int, str]] = {}
+
+class Schema(NamedTuple):
+    """A version, the tables that it has, and from each older version the statements to the next one."""
+
+    version: int
+    tables: str
+    migrations: Mapping[int, str]
+
+    def statements(self, version: int) -> Iterable[str]:
+        """What brings a database of this version up to date; version 0 is an empty one."""
+        steps = range(version, self.version)
+        text = self.tables if version == 0 else "".join(self.migrations[step] for step in steps)
+        return filter(str.strip, text.split(";\n"))
+
+
+CURRENT: Final = Schema(version=1, tables=TABLES, migrations={})
