@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.model import Moment, Outcome
+from exporter.model import DAY, Moment, Outcome
 from exporter.schedule import Facts, Rest, day, exhausted, list_rest, pace, phase, rejected, throttled, token_rest
 
 THEN = Moment(1_790_000_000.0, "boot-1", 1000.0)
@@ -109,7 +109,15 @@ def test_another_failure_between_two_refusals_does_not_forgive_the_first() -> No
     assert rest == Rest(Outcome.TOKEN_REJECTED, 2, NOW, 3600.0, is_locked=True)
 
 
-@pytest.mark.parametrize("outcome", OF_TOKENS)
+@pytest.mark.parametrize("asked", [0.0, 900.0, 90_000.0])
+@pytest.mark.parametrize("reason", [Outcome.TOKEN_REJECTED, Outcome.QUOTA_EXHAUSTED])
+def test_a_throttled_answer_makes_a_lasting_rest_longer_and_never_shorter(reason, asked) -> None:
+    rest = token_rest(Rest(reason, 4, THEN, 3600.0), Outcome.THROTTLED, 300.0, asked, NOW)
+
+    assert rest == Rest(reason, 4, NOW, max(3600.0, min(asked, DAY)))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.TOKEN_REJECTED, Outcome.QUOTA_EXHAUSTED])
 @pytest.mark.parametrize("reason", OF_TOKENS)
 def test_strikes_are_counted_for_one_reason_at_a_time(outcome, reason) -> None:
     rest = token_rest(Rest(reason, 4, THEN, 0.0), outcome, 300.0, None, NOW)

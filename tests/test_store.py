@@ -17,8 +17,7 @@ from exporter.lists import LISTS
 from exporter.lists.connectors import Connector
 from exporter.model import DAY, Change, ChangeKind, Outcome
 from exporter.state import Ending, Held, Memory, Snapshot
-from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError
-from exporter.store import database as opened
+from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
 
 RESTORES = {name: spec.restore for name, spec in LISTS.items()}
 SALES = Connector("whatsapp", "12", "5", "Sales")
@@ -497,11 +496,11 @@ def test_a_network_file_system_is_refused(store) -> None:
     kind = host.linux_filesystem(store.folder, mountinfo)
 
     with pytest.raises(RefusedError, match=r"lies on a network file system \(nfs4\).*--storage.path to a local"):
-        opened.refuse(store.folder, kind)
+        opening.refuse(store.folder, kind)
 
 
 def test_a_local_file_system_is_not_refused(tmp_path) -> None:
-    opened.refuse(tmp_path, "ext4")
+    opening.refuse(tmp_path, "ext4")
 
 
 def test_a_full_disk_stops_the_calls(tmp_path) -> None:
