@@ -18,7 +18,7 @@ test: .venv/dev ## every test, with coverage
 check: .venv/dev ## format, lint, types, contracts
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy exporter
+	$(BIN)/mypy exporter dashboards
 	$(BIN)/mypy $(RELAXED) tests
 	$(BIN)/lint-imports --no-logo
 
