@@ -18,6 +18,8 @@ from exporter.lists.connectors import Connector
 from exporter.model import DAY, Change, ChangeKind, Outcome
 from exporter.state import Ending, Held, Memory, Snapshot
 from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
+from exporter.store.database import Database
+from exporter.store.faults import reason
 
 RESTORES = {name: spec.restore for name, spec in LISTS.items()}
 SALES = Connector("whatsapp", "12", "5", "Sales")
@@ -127,7 +129,7 @@ def test_a_write_of_another_process_is_noticed(store, clock) -> None:
 
 
 def test_an_error_within_a_transaction_leaves_nothing_of_it(tmp_path, clock) -> None:
-    database = opened.Database(tmp_path, clock.now)
+    database = Database(tmp_path, clock.now)
     with suppress(ZeroDivisionError), database.transaction() as db:
         db.execute("INSERT INTO token VALUES ('half', 1)")
         raise ZeroDivisionError
@@ -520,7 +522,7 @@ def test_a_full_disk_stops_the_calls(tmp_path) -> None:
 
 
 def test_an_error_without_an_advice_speaks_for_itself() -> None:
-    assert opened.reason(sqlite3.OperationalError("odd")) == "odd"
+    assert reason(sqlite3.OperationalError("odd")) == "odd"
 
 
 def test_no_token_is_in_any_file_of_the_storage_in_any_event_or_state(exporter, quiet_log, api) -> None:
