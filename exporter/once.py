@@ -13,7 +13,8 @@ from typing import NamedTuple, TextIO
 from exporter import api
 from exporter.clock import Clock
 from exporter.durations import written
-from exporter.page import Format, Renderer
+from exporter.encoding import Format
+from exporter.page import Renderer
 from exporter.poller import LONGEST, Poller
 from exporter.setup import Setup
 from exporter.state import OperationState, State

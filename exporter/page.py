@@ -1,112 +1,23 @@
-"""The bytes of /metrics: pieces rendered once per change, joined family by family, cached, compressed.
+"""The page in versions: what changed is rendered and compressed anew, the rest is taken over.
 
-Knows formats and bytes; what a piece says comes from the exposition.
+A page is made of pieces, one for each family and block of operations, in the order of the families: OpenMetrics
+refuses families that interleave.
 """
 
-import struct
-import zlib
-from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
+from collections.abc import Iterable, Mapping
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
-from prometheus_client import generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from exporter import exposition
-from exporter.model import Family, Sample
+from exporter import exposition, pieces
+from exporter.encoding import END, Format, Lines, encoded, header, rendered
+from exporter.model import Family
+from exporter.pieces import Parts, Piece, Whole
 from exporter.spec import UpstreamList
 from exporter.state import OperationState, State
 
-LONGEST: Final = 200  # characters of a label's value
-END: Final = b"# EOF\n"
-GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-LEVEL: Final = 1  # a page is compressed as often as it changes; higher levels take several times as long
-Pieces = Mapping[Family, bytes]
-
-# The library gives its encoders no types.
-_text: Callable[[Collector], bytes] = generate_latest
-_openmetrics: Callable[..., bytes] = openmetrics.generate_latest
-
-
-class Format(Enum):
-    """A text format of the page, by its content type."""
-
-    TEXT = "text/plain; version=0.0.4; charset=utf-8"
-    TEXT_1 = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
-    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
-
-
-class Once(Collector):
-    """A collector of given metrics, for the library's encoders."""
-
-    def __init__(self, metrics: Iterable[Metric]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        """The metrics."""
-        return self._metrics
-
-
-def encoded(collector: Collector, form: Format) -> bytes:
-    """The collector's families as text of the format, without its end mark."""
-    if form is Format.OPENMETRICS:
-        return _openmetrics(collector, version="1.0.0").removesuffix(END)
-    return _text(collector)
-
-
-def metric(family: Family, samples: Iterable[Sample] = ()) -> Metric:
-    """The family as the library knows it; of samples with the same labels, once these are cut, the last one stays."""
-    name = family.name.removesuffix("_total") if family.kind == "counter" else family.name
-    made = Metric(name, family.help, family.kind)
-    distinct = {(sample.suffix, labelled(family, sample)): sample.value for sample in samples}
-    for (suffix, labels), value in distinct.items():
-        made.add_sample(family.name + suffix, dict(labels), float(value))
-    return made
-
-
-def labelled(family: Family, sample: Sample) -> tuple[tuple[str, str], ...]:
-    """The sample's labels by name, each cut, and free of what UTF-8 cannot carry."""
-    pairs = (*zip(family.labels, sample.labels, strict=True), *sample.extra)
-    return tuple((name, text[:LONGEST].encode("utf-8", "replace").decode()) for name, text in pairs)
-
-
-def header(family: Family, form: Format) -> bytes:
-    """The HELP and TYPE lines."""
-    return encoded(Once([metric(family)]), form)
-
-
-def rendered(samples: Mapping[Family, Iterable[Sample]]) -> Pieces:
-    """The sample lines of each family; they are the same in all formats."""
-    return {
-        family: encoded(Once([metric(family, some)]), Format.TEXT).removeprefix(header(family, Format.TEXT))
-        for family, some in samples.items()
-    }
-
-
-class Stable(NamedTuple):
-    """A page without what changes on every scrape: plain, and as the deflated start of a gzip member."""
-
-    plain: bytes
-    deflated: bytes
-    crc: int
-
-
-def stable(plain: bytes) -> Stable:
-    """The plain bytes with their compressed form."""
-    squeeze = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    # A full flush ends on a byte and forgets what came before: other deflated bytes may follow in the same member.
-    return Stable(plain, squeeze.compress(plain) + squeeze.flush(zlib.Z_FULL_FLUSH), zlib.crc32(plain))
-
-
-def gzipped(start: Stable, rest: bytes) -> bytes:
-    """One gzip member of the stable page and the rest; several members are more than some clients read."""
-    squeeze = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    end = squeeze.compress(rest) + squeeze.flush()
-    size = (len(start.plain) + len(rest)) & 0xFFFFFFFF
-    return GZIP_HEADER + start.deflated + end + struct.pack("<II", zlib.crc32(rest, start.crc), size)
+BLOCK: Final = 32  # operations whose lines of one family are compressed together
 
 
 class Page:
@@ -114,61 +25,114 @@ class Page:
 
     def __init__(
         self,
-        names: Iterable[str],
-        families: Iterable[Family],
-        pieces: Mapping[str, Pieces],
-        own: Pieces,
+        lines: Mapping[str, Lines],
+        sections: Mapping[Family, tuple[Piece, ...]],
+        headers: "Headers",
         live: Collector,
     ) -> None:
-        self._families = tuple(families)
-        self._pieces = pieces
-        self._own = own
+        self._lines = lines
+        self._sections = sections
+        self._headers = headers
         self._live = live
-        self._stable: dict[tuple[Format, str | None], Stable] = {}
+        self._wholes: dict[tuple[Format, str | None], Whole] = {}
         self._lock = Lock()
-        self.operations = tuple(names)
+        self.operations = tuple(lines)
 
     def body(self, form: Format, *, compress: bool, operation: str | None = None) -> bytes:
         """The whole page, or one operation's own families; KeyError for an operation that is not there."""
-        start = self._cached(form, operation)
+        start = self._whole(form, operation)
         live = b"" if operation is not None else encoded(self._live, form)
         rest = live + (END if form is Format.OPENMETRICS else b"")
-        return gzipped(start, rest) if compress else start.plain + rest
+        return (pieces.gzipped if compress else pieces.plain)(start, rest)
 
-    def _cached(self, form: Format, operation: str | None) -> Stable:
+    def warm(self, page: "Page | None") -> None:
+        """Puts together what was asked of the page before, so that the next scrape finds it ready."""
+        for form, operation in list(page._wholes) if page else ():  # noqa: SLF001 - of its own kind
+            if operation is None:
+                self._whole(form, None)
+
+    def _whole(self, form: Format, operation: str | None) -> Whole:
+        key = (Format.TEXT if form is Format.TEXT_1 else form, operation)
         with self._lock:
-            key = (Format.TEXT if form is Format.TEXT_1 else form, operation)
-            if key not in self._stable:
-                self._stable[key] = stable(self._joined(*key))
-            return self._stable[key]
+            if key not in self._wholes:
+                self._wholes[key] = pieces.whole(self._all(*key))
+            return self._wholes[key]
 
-    def _joined(self, form: Format, operation: str | None) -> bytes:
-        told = [*self._pieces.values(), self._own] if operation is None else [self._pieces[operation]]
-        parts: list[bytes] = []
-        for family in self._families:
-            some = [pieces[family] for pieces in told if pieces.get(family)]
-            parts += [header(family, form), *some] if some else []
-        return b"".join(parts)
+    def _all(self, form: Format, operation: str | None) -> Iterable[Piece]:
+        for family, section in self._sections.items():
+            told = section if operation is None else self._own(family, operation)
+            if told:
+                yield self._headers.piece(family, form)
+                yield from told
+
+    def _own(self, family: Family, operation: str) -> tuple[Piece, ...]:
+        lines = self._lines[operation].get(family)
+        return (pieces.piece((lines,)),) if lines else ()
+
+
+class Headers:
+    """The headers of families, compressed once for each format."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[tuple[Family, Format], Piece] = {}
+
+    def piece(self, family: Family, form: Format) -> Piece:
+        """HELP and TYPE of the family."""
+        key = (family, form)
+        if key not in self._pieces:
+            self._pieces[key] = pieces.piece((header(family, form),))
+        return self._pieces[key]
 
 
 class Renderer:
-    """States into pages; what did not change since the last state is not rendered again."""
+    """States into pages; what did not change since the last state is neither rendered nor compressed again."""
 
     def __init__(self, lists: Mapping[str, UpstreamList], live: Collector) -> None:
         self._lists = lists
         self._families = exposition.families(lists)
         self._live = live
-        self._last: dict[str, tuple[OperationState, Pieces]] = {}
+        self._headers = Headers()
+        self._told: dict[str, tuple[OperationState, Lines]] = {}
+        self._blocks: dict[tuple[Family, int], tuple[Parts, Piece]] = {}
+        self._page: Page | None = None
 
     def page(self, state: State) -> Page:
         """The page of this state."""
-        fresh = {each.operation.name: (each, self._pieces(each)) for each in state.operations}
-        self._last = fresh
+        self._told = {each.operation.name: (each, self._lines(each)) for each in state.operations}
+        lines = {name: told for name, (_, told) in self._told.items()}
         own = rendered(exposition.merged(exposition.of_exporter(state)))
-        return Page(fresh, self._families, {name: pieces for name, (_, pieces) in fresh.items()}, own, self._live)
+        everybody = list(lines.values())
+        blocks = [everybody[start : start + BLOCK] for start in range(0, len(everybody), BLOCK)]
+        sections = {family: self._section(family, [*blocks, [own]]) for family in self._families}
+        self._blocks = {key: made for key, made in self._blocks.items() if key[1] <= len(blocks)}
+        page = Page(lines, sections, self._headers, self._live)
+        page.warm(self._page)
+        self._page = page
+        return page
 
-    def _pieces(self, state: OperationState) -> Pieces:
-        last = self._last.get(state.operation.name)
+    def _section(self, family: Family, blocks: list[list[Lines]]) -> tuple[Piece, ...]:
+        """The pieces of one family, block by block; a block without a sample has none."""
+        made = []
+        for place, block in enumerate(blocks):
+            source = tuple([lines[family] for lines in block if lines.get(family)])
+            if source:
+                made.append(self._piece(family, place, source))
+        return tuple(made)
+
+    def _piece(self, family: Family, place: int, source: Parts) -> Piece:
+        last = self._blocks.get((family, place))
+        if last is None or last[0] != source:
+            last = self._blocks[family, place] = (source, pieces.piece(source))
+        return last[1]
+
+    def _lines(self, state: OperationState) -> Lines:
+        last = self._told.get(state.operation.name)
         if last is not None and last[0] is state:
             return last[1]
-        return rendered(exposition.merged(exposition.of_operation(state, self._lists)))
+        fresh = rendered(exposition.merged(exposition.of_operation(state, self._lists)))
+        return {family: same(lines, last[1].get(family) if last else None) for family, lines in fresh.items()}
+
+
+def same(fresh: bytes, last: bytes | None) -> bytes:
+    """The last bytes where the fresh ones equal them, so that one copy stays in memory."""
+    return last if last == fresh else fresh

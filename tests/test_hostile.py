@@ -18,9 +18,10 @@ from conftest import Exporter, FakeClock
 from prometheus_client import CollectorRegistry
 
 from exporter.client import Client, Upstream
+from exporter.encoding import Format
 from exporter.lists import LISTS
 from exporter.model import Operation, Outcome, Secret
-from exporter.page import Format, Renderer
+from exporter.page import Renderer
 from exporter.poll import Trust
 from exporter.setup import Limits, Setup, Target
 from exporter.simulator import SCENARIOS, Simulator

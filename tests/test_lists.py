@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from exporter.encoding import Format
 from exporter.exposition import families
 from exporter.lists import LISTS
 from exporter.lists.connectors import Connector
 from exporter.lists.routing_points import RoutingPoint
 from exporter.lists.token_info import TokenInfo
 from exporter.model import Answer, Family, Operation, Outcome, Sample, Secret
-from exporter.page import Format, Renderer
+from exporter.page import Renderer
 from exporter.poll import Trust
 from exporter.poller import Poller
 from exporter.records import text

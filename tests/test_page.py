@@ -19,13 +19,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
+from exporter.encoding import LONGEST, Format, Once, rendered
 from exporter.exposition import families, of_exporter, of_operation
 from exporter.lists import LISTS
-from exporter.lists.connectors import Connector
+from exporter.lists.connectors import INFO, Connector
 from exporter.lists.routing_points import RoutingPoint
 from exporter.lists.token_info import TokenInfo
 from exporter.model import Change, ChangeKind, Family, Operation, Outcome, Sample
-from exporter.page import LONGEST, Format, Once, Page, Renderer, rendered
+from exporter.page import BLOCK, Page, Renderer
 from exporter.state import (
     EMPTY,
     Ending,
@@ -326,7 +327,7 @@ def test_what_utf_8_cannot_carry_is_a_question_mark() -> None:
 
 
 def pieces(made: Page) -> Mapping[str, Mapping[Family, bytes]]:
-    return made._pieces  # noqa: SLF001 - that the work was not done twice is seen nowhere else
+    return made._lines  # noqa: SLF001 - that the work was not done twice is seen nowhere else
 
 
 def test_what_did_not_change_is_not_rendered_again() -> None:
@@ -376,7 +377,39 @@ def test_a_page_is_joined_and_compressed_once_for_each_format() -> None:
     bodies = [made.body(form, compress=True, operation=name) for form in Format for name in (None, "acme")] * 2
 
     assert bodies[:6] == bodies[6:]
-    assert len(made._stable) == 4  # noqa: SLF001 - two formats of two pages; the text versions share theirs
+    assert len(made._wholes) == 4  # noqa: SLF001 - two formats of two pages; the text versions share theirs
+
+
+def test_a_change_compresses_its_own_block_alone() -> None:
+    states = [operation(f"op-{number}", [Connector("whatsapp", "1", "5", "")]) for number in range(BLOCK * 3)]
+    renderer = Renderer(LISTS, CollectorRegistry())
+    first = renderer.page(State(tuple(states)))
+
+    states[BLOCK] = operation(f"op-{BLOCK}", [Connector("whatsapp", "2", "5", "")])
+    second = renderer.page(State(tuple(states)))
+
+    before, after = (made._sections[INFO] for made in (first, second))  # noqa: SLF001 - the work not done is seen here
+    assert [old is new for old, new in zip(before, after, strict=True)] == [True, False, True]
+    assert gzip.decompress(second.body(Format.TEXT, compress=True)) == second.body(Format.TEXT, compress=False)
+
+
+def test_lines_that_stay_the_same_are_kept_once_though_their_operation_changed() -> None:
+    renderer = Renderer(LISTS, CollectorRegistry())
+    first = renderer.page(State((operation("acme", [Connector("whatsapp", "1", "5", "")]),)))
+    second = renderer.page(State((operation("acme", [Connector("whatsapp", "1", "5", "")]),)))
+
+    assert pieces(second)["acme"][INFO] is pieces(first)["acme"][INFO]
+
+
+def test_what_was_asked_of_a_page_is_ready_in_the_next() -> None:
+    renderer = Renderer(LISTS, CollectorRegistry())
+    first = renderer.page(State((operation("acme"),)))
+    first.body(Format.OPENMETRICS, compress=True)
+    first.body(Format.TEXT, compress=True, operation="acme")
+
+    second = renderer.page(State((operation("acme"),)))
+
+    assert list(second._wholes) == [(Format.OPENMETRICS, None)]  # noqa: SLF001 - it is there before anybody asks
 
 
 # --- the golden pages ---

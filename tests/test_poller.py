@@ -10,9 +10,10 @@ import pytest
 from conftest import CANARY, INTERVALS, START, Exporter, ask_database, setup_for
 from prometheus_client import CollectorRegistry
 
+from exporter.encoding import Format
 from exporter.lists import LISTS, token_info
 from exporter.model import DAY, HOUR, Answer, ChangeKind, Operation, Outcome, Secret
-from exporter.page import Format, Renderer
+from exporter.page import Renderer
 from exporter.schedule import pace
 from exporter.setup import Limits, Target
 from exporter.state import Rule, State

@@ -1,0 +1,107 @@
+"""Families and samples as the lines of the text formats. Knows bytes and labels, no state and no page.
+
+Headers, and everything that is not ours, come from prometheus_client's encoders. Our own samples are written here: the
+library takes twenty times as long for them, which is the difference between a poll that nobody notices and one that
+holds up a scrape. A property test holds both byte-identical.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from functools import lru_cache
+from operator import itemgetter
+from typing import Final
+
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from exporter.model import Family, Sample
+
+LONGEST: Final = 200  # characters of a label's value
+END: Final = b"# EOF\n"
+Lines = Mapping[Family, bytes]
+
+# The library gives its encoders no types.
+_text: Callable[[Collector], bytes] = generate_latest
+_openmetrics: Callable[..., bytes] = openmetrics.generate_latest
+_number: Callable[[float], str] = floatToGoString
+
+
+class Format(Enum):
+    """A text format of the page, by its content type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    TEXT_1 = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+
+
+class Once(Collector):
+    """A collector of given metrics, for the library's encoders."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """The metrics."""
+        return self._metrics
+
+
+def encoded(collector: Collector, form: Format) -> bytes:
+    """The collector's families as text of the format, without its end mark."""
+    if form is Format.OPENMETRICS:
+        return _openmetrics(collector, version="1.0.0").removesuffix(END)
+    return _text(collector)
+
+
+def header(family: Family, form: Format) -> bytes:
+    """The HELP and TYPE lines."""
+    name = family.name.removesuffix("_total") if family.kind == "counter" else family.name
+    return encoded(Once([Metric(name, family.help, family.kind)]), form)
+
+
+def lines(family: Family, samples: Iterable[Sample]) -> bytes:
+    """The sample lines, which are the same in all formats; of those with the same labels the last one stays."""
+    order = sorted(range(len(family.labels)), key=family.labels.__getitem__)
+    pairs = ",".join(f'{family.labels[place]}="%s"' for place in order)
+    template, pick = f"{family.name}{{{pairs}}}", itemgetter(*order) if order else None
+    distinct = {
+        template % pick(sample.labels) if pick and is_plain(family, sample) else named(family, sample): sample.value
+        for sample in samples
+    }
+    text = "".join([f"{series} {number(value)}\n" for series, value in distinct.items()])
+    return text.encode("utf-8", "replace")
+
+
+def is_plain(family: Family, sample: Sample) -> bool:
+    """True when its labels can be written as they are, in the family's order: as nearly all can."""
+    if len(sample.labels) != len(family.labels):
+        return False
+    text = "".join(sample.labels)
+    special = "\\" in text or '"' in text or "\n" in text
+    return not (special or len(text) > LONGEST or sample.extra or sample.suffix)
+
+
+def named(family: Family, sample: Sample) -> str:
+    """Name and labels of any sample."""
+    pairs = sorted((*zip(family.labels, sample.labels, strict=True), *sample.extra))
+    labels = ",".join(f'{name}="{escaped(text)}"' for name, text in pairs)
+    name = family.name + sample.suffix
+    return f"{name}{{{labels}}}" if labels else name
+
+
+def escaped(text: str) -> str:
+    """A label's value between its quotes."""
+    return text[:LONGEST].replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+@lru_cache(maxsize=4096)
+def number(value: float) -> str:
+    """A value as Prometheus writes it; few values fill most of a page."""
+    return _number(float(value))
+
+
+def rendered(samples: Mapping[Family, Iterable[Sample]]) -> Lines:
+    """The sample lines of each family."""
+    return {family: lines(family, some) for family, some in samples.items()}
