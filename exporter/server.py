@@ -2,13 +2,17 @@
 
 import socket
 from collections.abc import Iterable
+from functools import partial
 from threading import Thread
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
-PATIENCE: Final = 1  # seconds that open connections get when the server ends
+from exporter.protocol import Patience, Protocol
+
+KEEP_ALIVE: Final = 90  # seconds, longer than most scrape intervals
+GRACE: Final = 1  # seconds that open connections get when the server ends
 BACKLOG: Final = 2048
 
 
@@ -42,12 +46,12 @@ def listening(host: str, port: int) -> socket.socket:
 class Server:
     """Serves one application on listening sockets until it is stopped."""
 
-    def __init__(self, application: ASGIApp, sockets: list[socket.socket]) -> None:
+    def __init__(self, application: ASGIApp, sockets: list[socket.socket], patience: Patience | None = None) -> None:
         self._sockets = sockets
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
-                http="httptools",
+                http=partial(Protocol, patience=patience or Patience()),  # type: ignore[arg-type]  # it makes what is asked for
                 ws="none",
                 lifespan="off",
                 loop="asyncio",
@@ -56,7 +60,8 @@ class Server:
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                timeout_graceful_shutdown=PATIENCE,
+                timeout_graceful_shutdown=GRACE,
+                timeout_keep_alive=KEEP_ALIVE,
             )
         )
         self._thread = Thread(target=self._server.run, args=(sockets,), name="web", daemon=True)
@@ -76,12 +81,12 @@ class Server:
         return self._thread.is_alive()
 
     def quit(self) -> None:
-        """Takes no more connections; those that are open get `PATIENCE`."""
+        """Takes no more connections; those that are open get `GRACE` seconds."""
         self._server.should_exit = True
 
     def join(self) -> None:
         """Waits for the end that `quit` began."""
-        self._thread.join(PATIENCE + 0.5)
+        self._thread.join(GRACE + 0.5)
         for each in self._sockets:
             each.close()
 

@@ -1,6 +1,7 @@
 """Joins the parts: the only reader of the configuration's values, and the owner of threads and signals."""
 
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ from exporter.web import Site, application
 logger = structlog.get_logger()
 
 GRACE: Final = 1.5  # seconds that calls under way get when the exporter ends
+SWITCH: Final = 0.0005  # seconds: a scrape waits that long for a thread that reads a large answer, not ten times that
 ALIVE: Final = 60.0  # seconds within which a turn must have begun
 USER_AGENT: Final = f"wolkvox-exporter/{__version__}"
 
@@ -216,6 +218,7 @@ class Service:
 
         False when it was not asked to end, but its web server did.
         """
+        sys.setswitchinterval(SWITCH)
         self.step()
         server.start()
         while not self._is_ending and server.is_alive:

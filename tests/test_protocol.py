@@ -1,0 +1,144 @@
+"""Connections with deadlines, over real sockets, with deadlines short enough to wait for."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+
+import pytest
+
+from exporter.protocol import Patience
+from exporter.server import Server, bound
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+SMALL, LARGE = 5, 40_000_000
+
+
+async def answer(scope, _receive, send) -> None:
+    """As many bytes as the path says; at /last they are all handed over at once."""
+    size = SMALL if scope["path"] == "/" else LARGE
+    head = [(b"content-length", str(size).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    if scope["path"] == "/last":
+        await send({"type": "http.response.body", "body": b"x" * size})
+        return
+    await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@contextmanager
+def serving(**patience) -> Iterator[tuple[partial[socket.socket], Patience]]:
+    """A server, a way to connect to it, and its patience."""
+    own = Patience(**{"request": 0.3, "answer": 0.6} | patience)
+    sockets = bound([("127.0.0.1", 0)])
+    server = Server(answer, sockets, own)
+    server.start()
+    try:
+        yield partial(socket.create_connection, sockets[0].getsockname(), 5), own
+    finally:
+        server.quit()
+        server.join()
+
+
+def took(connection: socket.socket, size: int) -> bool:
+    """Reads one answer with a body of so many bytes."""
+    text = b""
+    while b"\r\n\r\n" not in text:
+        text += connection.recv(1000)
+    left = size - len(text.partition(b"\r\n\r\n")[2])
+    while left > 0:
+        left -= len(connection.recv(min(left, 1 << 20)))
+    return text.startswith(b"HTTP/1.1 200 OK")
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """What comes until the other side ends it, politely or not."""
+    parts = []
+    with suppress(ConnectionResetError):
+        while part := connection.recv(1 << 20):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", REQUEST[:-2]])
+def test_a_request_that_does_not_come_whole_in_time_is_put_out(begun) -> None:
+    with serving() as (connect, _), connect() as connection:
+        connection.sendall(begun)
+        began = time.monotonic()
+
+        assert all_of(connection) == b""
+        assert time.monotonic() - began < 3
+
+
+def test_a_drip_of_header_bytes_does_not_buy_time() -> None:
+    with serving() as (connect, _), connect() as connection:
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() - began < 3:
+                connection.sendall(b"G")
+                time.sleep(0.05)
+
+        assert time.monotonic() - began < 3
+
+
+def test_the_second_request_of_a_connection_has_its_own_time() -> None:
+    with serving() as (connect, _), connect() as connection:
+        connection.sendall(REQUEST)
+        assert took(connection, SMALL)
+        time.sleep(0.5)
+        connection.sendall(REQUEST)
+        assert took(connection, SMALL)
+        connection.sendall(REQUEST[:-2])
+
+        assert all_of(connection) == b""
+
+
+@pytest.mark.parametrize("path", [b"/large ", b"/last "])
+def test_a_reader_that_stalls_is_put_out_and_its_answer_forgotten(path) -> None:
+    with serving() as (connect, patience), connect() as connection:
+        connection.sendall(REQUEST.replace(b"/ ", path))
+        time.sleep(1.5)
+
+        assert len(all_of(connection)) < LARGE
+        assert patience.count == 0
+
+
+@pytest.mark.parametrize("path", [b"/large ", b"/last "])
+def test_a_reader_that_takes_all_in_time_may_stay(path) -> None:
+    with serving() as (connect, _), connect() as connection:
+        connection.sendall(REQUEST.replace(b"/ ", path))
+        assert took(connection, LARGE)
+        time.sleep(0.8)
+        connection.sendall(REQUEST)
+
+        assert took(connection, SMALL)
+
+
+def test_requests_behind_a_large_answer_wait_for_it() -> None:
+    with serving(request=5.0, answer=5.0) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST.replace(b"/ ", b"/large "))
+        time.sleep(0.1)
+        connection.sendall(REQUEST)
+
+        assert took(connection, LARGE)
+        assert took(connection, SMALL)
+
+
+def test_a_request_that_is_too_large_is_refused() -> None:
+    with serving(request=5.0) as (connect, _), connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000)
+
+        assert all_of(connection).startswith(b"HTTP/1.1 400")
+
+
+def test_the_one_that_waits_longest_makes_room_for_a_scrape() -> None:
+    with serving(request=30.0, most=20) as (connect, _):
+        waiting = [connect() for _ in range(30)]
+        with connect() as scraper:
+            scraper.sendall(REQUEST)
+
+            assert took(scraper, SMALL)
+        assert all_of(waiting[0]) == b""
+        for each in waiting:
+            each.close()
