@@ -20,7 +20,7 @@ from exporter import flags
 from exporter.commands import COMMANDS
 from exporter.config import ConfigError
 from exporter.log import Redactor, configure
-from exporter.once import UnknownError
+from exporter.once import OutputError, UnknownError
 from exporter.server import ListenError
 from exporter.store import StoreError
 
@@ -38,9 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnknownError as error:
         print(f"wolkvox-exporter: {error}", file=sys.stderr)
         return 2
-    except (ListenError, StoreError) as error:
+    except (ListenError, StoreError, OutputError) as error:
         print(f"wolkvox-exporter: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # the shell says ^C itself
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

@@ -70,6 +70,10 @@ class Board:
         """The lists that are polled, in their order."""
         return (spec for name, spec in self.setup.lists.items() if name in self.setup.intervals)
 
+    def expect(self, targets: Iterable[Target]) -> None:
+        """Gives each of these operations a seat, an empty one where the storage has not said yet how it stands."""
+        self.seats = {each.operation.name: self.seats.get(each.operation.name) or Seat(each, "") for each in targets}
+
     def load(self, seat: Seat, now: Moment) -> None:
         """Reads from the storage how the operation stands; StoreError."""
         seat.standings = {spec.name: self._store.standing(seat.name, spec.name) for spec in self.specs()}
@@ -136,9 +140,11 @@ class Board:
         return bool(aged)
 
     def _told(self, seat: Seat, now: Moment) -> OperationState:
+        # Of a list that could not be read nothing is told: counters that begin at 0 would seem to jump later.
+        specs = [spec for spec in self.specs() if spec.name in seat.standings]
         return OperationState(
             operation=seat.target.operation,
-            intervals={spec.name: self.setup.intervals[spec.name] for spec in self.specs()},
+            intervals={spec.name: self.setup.intervals[spec.name] for spec in specs},
             standings=dict(seat.standings),
             next=seat.next,
             spent=seat.spent,

@@ -1,6 +1,7 @@
 """May a call be made? Pure: past calls, a rest and a moment give the seconds until one more is legal.
 
-The law: a list is asked again `interval` after the last answer ended, one call at a time per token.
+The law: a list is asked again `interval` after the last answer ended, one call at a time per token. An answer that was
+not read whole has ended once its server can no longer be at work on it.
 """
 
 from typing import Final, NamedTuple
@@ -65,10 +66,16 @@ def later(moment: Moment, seconds: float) -> Moment:
 def wait(past: Past, interval: float, now: Moment, *, essential: bool = True) -> Wait:
     """The longest of all waits; `interval` is what this list must keep, `essential` says that it may end a rest."""
     waits = [Wait(0.0, Rule.INTERVAL)]
-    waits += [Wait(interval - elapsed(call.finished, now), Rule.INTERVAL) for call in past.same if call.finished]
+    waits += [Wait(interval + unended(call, now), Rule.INTERVAL) for call in past.same if call.finished]
     waits += [Wait(busy(call, now), Rule.BUSY) for call in past.open]
     waits += [Wait(resting(rest, now, essential=essential), Rule.REST) for rest in past.rests]
     return max(waits, key=lambda each: each.seconds)
+
+
+def unended(call: Call, now: Moment) -> float:
+    """Seconds until the answer has ended, negative once it has; where it was not read whole, the server decides."""
+    left = -elapsed(call.finished or call.claimed, now)
+    return left if call.whole else max(left, call.busy - elapsed(call.claimed, now))
 
 
 def busy(call: Call, now: Moment) -> float:

@@ -29,8 +29,7 @@ log = structlog.get_logger()
 
 def check(options: Options, environ: Mapping[str, str], _: Redactor) -> int:
     """Reads the configuration and every token, and prints what would be polled and what it costs."""
-    for line in timetable.lines(configured(options.config_file, environ)):
-        print(line)
+    say(timetable.lines(configured(options.config_file, environ)))
     return 0
 
 
@@ -139,7 +138,7 @@ def give(path: str, text: str) -> None:
     if path:
         once.write(Path(path), text)
     else:
-        sys.stdout.write(text)
+        say(text.removesuffix("\n").split("\n"))
 
 
 def status(options: Options, environ: Mapping[str, str], redactor: Redactor) -> int:
@@ -165,13 +164,20 @@ def printed(options: Options, clock: HostClock, lines: Callable[[Store], Iterabl
     """Prints what a look at the existing storage gives; StoreError where there is none."""
     store = stored(options, clock, Access.LOOK)
     try:
-        for line in lines(store):
-            print(line)
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(lines(store))
     finally:
         store.close()
     return 0
+
+
+def say(lines: Iterable[str]) -> None:
+    """Prints the lines; a reader that has seen enough, as `| head` has, ends it quietly."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()  # few lines meet a closed pipe only here
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 COMMANDS: Mapping[str, Callable[[Options, Mapping[str, str], Redactor], int]] = {

@@ -254,6 +254,16 @@ MOST_PORT: Final = 65535
 MOST_DIGITS: Final = 9
 LEAST_SECONDS: Final = 0.01
 MOST_SECONDS: Final = 86400.0
-TAKEN: Final = ("", "/probe", "/sd", "/-/healthy", "/-/ready", "/-/reload")
+TAKEN: Final = (
+    "",
+    "/probe",
+    "/sd",
+    "/-/healthy",
+    "/-/ready",
+    "/-/reload",
+    "/api/v1/changes",
+    "/api/v1/operations",
+    "/api/v1/connectors",
+)
 PATH_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-._~")
 CHECKS: Final = {"web.telemetry-path": path, "web.max-requests": count, "web.external-url": url}

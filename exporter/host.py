@@ -64,12 +64,13 @@ def said(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()  # noqa: S603 - fixed commands
 
 
-def lock(path: Path) -> int | None:
+def lock(path: Path, *, make: bool = True) -> int | None:
     """A file descriptor that holds the file's lock while it is open; None when somebody else holds it.
 
-    The kernel frees the lock with the process, however it ends.
+    The kernel frees the lock with the process, however it ends. Unless `make`, the file is there and is only read.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    how = os.O_RDWR | os.O_CREAT if make else os.O_RDONLY
+    handle = os.open(path, how | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

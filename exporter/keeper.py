@@ -18,7 +18,7 @@ class Keeper:
 
     def __init__(self) -> None:
         self.is_healthy = True
-        self._complaint = ""
+        self._said: set[str] = set()  # one fault may have two sentences in turn, as a full disk has
         self._again_at = 0.0
 
     def may_try(self, uptime: float) -> bool:
@@ -38,11 +38,12 @@ class Keeper:
     def _fail(self, complaint: str, uptime: float) -> None:
         self._again_at = uptime + PAUSE
         self.is_healthy = False
-        if complaint != self._complaint:
-            self._complaint = complaint
+        if complaint not in self._said:
+            self._said.add(complaint)
             log.error("storage failed, no call is made", error=complaint)
 
     def _heal(self) -> None:
         if not self.is_healthy:
             log.info("storage writes again")
-        self.is_healthy, self._complaint, self._again_at = True, "", 0.0
+        self.is_healthy, self._again_at = True, 0.0
+        self._said.clear()

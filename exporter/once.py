@@ -8,7 +8,7 @@ from enum import IntEnum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Event
-from typing import NamedTuple, TextIO
+from typing import Final, NamedTuple, TextIO
 
 from exporter import api
 from exporter.clock import Clock
@@ -18,8 +18,14 @@ from exporter.page import Renderer
 from exporter.poller import LONGEST, Poller
 from exporter.setup import Setup
 from exporter.state import OperationState, State
-from exporter.store import Store
+from exporter.store import Store, StoreError
 from exporter.tables import clipped, table
+
+PATIENCE: Final = 15.0  # seconds for which a storage that failed in between may go on failing
+
+
+class OutputError(Exception):
+    """The file cannot be written; the text says which and why."""
 
 
 class Fate(IntEnum):
@@ -43,14 +49,20 @@ class Once:
 
     def __init__(self, setup: Setup, store: Store, clock: Clock, start: Callable[[Callable[[], None]], None]) -> None:
         self._clock = clock
+        self._store = store
         self._bell = Event()
         self._state = State()
         self._began = clock.now()
         self._only = setup.only
+        self._healthy_at = self._began
         self._poller = Poller(setup, store, clock, start=start, publish=self._take, wake=self._bell.set)
 
     def run(self, wait: float, progress: Callable[[int, int], None]) -> list[Line]:
-        """Polls until nothing more is legal within `wait` seconds; each list and what became of it."""
+        """Polls until nothing more is legal within `wait` seconds; each list and what became of it.
+
+        StoreError when the storage cannot be used.
+        """
+        self._store.created()  # a storage that is no good is an error at once, not one that a later turn may heal
         while True:
             pause = self._poller.turn()
             lines = self.lines()
@@ -58,22 +70,29 @@ class Once:
             progress(len(lines) - len(pending), len(lines))
             if not pending and not self._poller.is_busy:
                 return lines
+            self._insist()
             self._bell.wait(min(pause, LONGEST))
             self._bell.clear()
 
     def lines(self) -> list[Line]:
         """Each list of each chosen operation as it stands now."""
-        return [
-            Line(each, name, self._fate(each, name))
-            for each in self._state.operations
-            if self._only is None or each.operation.name in self._only
-            for name in each.intervals
-        ]
+        return [Line(each, name, self._fate(each, name)) for each in self._chosen() for name in each.intervals]
 
     @property
     def state(self) -> State:
-        """What is known in the end."""
-        return self._state
+        """What is known in the end of the chosen operations."""
+        return replace(self._state, operations=tuple(self._chosen()))
+
+    def _chosen(self) -> Iterator[OperationState]:
+        return (each for each in self._state.operations if self._only is None or each.operation.name in self._only)
+
+    def _insist(self) -> None:
+        """StoreError when the storage has failed for too long."""
+        now = self._clock.now()
+        if self._state.storage_healthy:
+            self._healthy_at = now
+        if now.uptime - self._healthy_at.uptime > PATIENCE:
+            raise StoreError(f"store {self._store.folder}: it failed while polls were made; the log says why")
 
     def _fate(self, state: OperationState, name: str) -> Fate:
         ending = state.standing(name).ending
@@ -82,9 +101,9 @@ class Once:
         return Fate.FAILED if ending.outcome.is_failure else Fate.FRESH
 
     def _is_near(self, line: Line, wait: float) -> bool:
-        """True when the list becomes legal within the wait."""
+        """True when the list is legal now, or becomes so within the wait."""
         following = line.state.next.get(line.list)
-        return following is not None and following.at <= self._began.wall + wait
+        return following is not None and following.at <= max(self._began.wall + wait, self._clock.now().wall)
 
     def _take(self, state: State) -> None:
         self._state = state
@@ -140,7 +159,15 @@ def rendered(form: str, once: Once, lines: list[Line], renderer: Renderer, now: 
 
 
 def write(path: Path, text: str) -> None:
-    """Writes the file whole or not at all: who reads it never sees a half."""
+    """Writes the file whole or not at all: who reads it never sees a half; OutputError."""
+    try:
+        replaced(path, text)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}; nothing of it was written") from error
+
+
+def replaced(path: Path, text: str) -> None:
+    """Puts a file with the text in the place of the one that stands there."""
     with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             file.write(text)

@@ -142,6 +142,8 @@ class Poller:
         """Makes the configured operations known to the storage, and reads how they stand."""
         now = self._clock.now()
         targets = [target for target in self._board.setup.targets if target.operation.name in self._tokens]
+        self._board.expect(targets)
+        self._is_news = True
         seats = [Seat(each, self._store.token_hash(self._tokens[each.operation.name])) for each in targets]
         self._store.adopt(Identity(seat.name, seat.target.operation.server, seat.token) for seat in seats)
         revisions, before = self._store.revisions(), self._board.seats
@@ -152,7 +154,6 @@ class Poller:
             seat.revision = revisions.get(seat.name, 0)
         self._created = self._store.created()
         self._board.seats = {seat.name: seat for seat in seats}
-        self._is_news = True
         return True
 
     def _follow(self) -> None:
@@ -332,7 +333,7 @@ class Poller:
         if ending.rejected:
             report.rejected(seat.name, name, ending)
         if meaning.held and meaning.reading and not meaning.believed:
-            report.held(seat.name, name, meaning.held)
+            report.held(seat.name, name, meaning.held, names=self._board.setup.names)
         for change in meaning.changes:
             report.changed(seat.name, change, names=self._board.setup.names)
 

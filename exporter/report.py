@@ -28,9 +28,9 @@ def rejected(operation: str, name: str, ending: Ending) -> None:
     log.warning("rows rejected, none is taken as removed", operation=operation, list=name, rejected=ending.rejected)
 
 
-def held(operation: str, name: str, answer: Held) -> None:
-    """That an answer is not believed yet, and what it lacks."""
-    missing = [" ".join(filter(None, (*row.key, row.title))) for row in answer.missing[:MOST_NAMED]]
+def held(operation: str, name: str, answer: Held, *, names: bool) -> None:
+    """That an answer is not believed yet, and what it lacks; by name where names may be shown."""
+    missing = [" ".join(filter(None, (*row.key, row.title if names else ""))) for row in answer.missing[:MOST_NAMED]]
     log.warning(
         "answer held back until the next one agrees",
         operation=operation,

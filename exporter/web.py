@@ -17,9 +17,10 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from exporter import api
+from exporter.encoding import Format
 from exporter.model import Change
 from exporter.negotiation import Offer, accepts_gzip, preferred
-from exporter.page import Format, Page
+from exporter.page import Page
 from exporter.spec import UpstreamList
 from exporter.state import State
 from exporter.store import StoreError
@@ -188,12 +189,13 @@ class Pages:
             since, limit = seconds(request, "since", 0.0), whole(request, "limit", 100)
         except ValueError as error:
             return PlainTextResponse(f"{error}\n", 400)
-        state = self._site.state()
+        state, operation = self._site.state(), request.query_params.get("operation") or None
         try:
-            told = await run_in_threadpool(self._site.changes, since, request.query_params.get("operation"), limit)
+            told = await run_in_threadpool(self._site.changes, since, operation, limit)
         except StoreError as error:
             return PlainTextResponse(f"{error}\n", 503)
-        shown = state is not None and all(each.names for each in state.operations)
+        # Whether names may be shown is known of operations alone: without one, none is.
+        shown = state is not None and bool(state.operations) and all(each.names for each in state.operations)
         return JSONResponse(
             {"changes": [api.change(name, each, self._lists[each.list], names=shown) for name, each in told]}
         )
@@ -208,7 +210,7 @@ class Pages:
         state = self._site.state()
         if state is None:
             return NOT_YET
-        rows = api.rows(state, self._lists["connectors"], request.query_params.get("operation"))
+        rows = api.rows(state, self._lists["connectors"], request.query_params.get("operation") or None)
         return JSONResponse({"connectors": list(rows)})
 
     async def reload(self, _: Request) -> Response:

@@ -1,5 +1,6 @@
-"""What the documents say of metrics and flags is what the code has, no more and no less."""
+"""What the documents say of metrics, flags, commands and answers is what the code has, no more and no less."""
 
+import argparse
 import re
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,13 @@ import pytest
 from conftest import FakeClock
 from processes import run
 
+from exporter import api
 from exporter.exposition import families
-from exporter.flags import FLAGS
+from exporter.flags import FLAGS, commands
 from exporter.lists import LISTS
+from exporter.model import Change, ChangeKind, Operation
+from exporter.once import Fate
+from exporter.state import Memory, OperationState, Rule, Snapshot, Standing, State
 from exporter.wiring import Reloads, registry
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -99,3 +104,113 @@ def test_help_names_every_documented_flag_and_no_other() -> None:
     flags = re.findall(r"^ +(--[a-z]+\.[a-z.-]+)\s", helped, re.MULTILINE)
 
     assert set(flags) == {row[0] for row in rows("configuration.md", "| flag | variable | default | meaning |", 4)}
+
+
+# Commands.
+
+
+def arguments() -> dict[str, dict[str, argparse.Action]]:
+    """The arguments of each command beside the flags, by their names."""
+    (subparsers,) = (each for each in commands()._actions if each.dest == "command")  # noqa: SLF001 - argparse tells no other way
+    flags = {f"--{flag.name}" for flag in FLAGS} | {f"--no-{flag.name}" for flag in FLAGS} | {"--help"}
+    assert isinstance(subparsers.choices, dict)
+    return {
+        name: {word: action for action in parser._actions for word in words(action) if word not in flags}  # noqa: SLF001 - the same
+        for name, parser in subparsers.choices.items()
+    }
+
+
+def words(action: argparse.Action) -> list[str]:
+    return [word for word in action.option_strings if word.startswith("--")] or [str(action.metavar)]
+
+
+def section(heading: str) -> str:
+    """The text of docs/commands.md under a heading."""
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def table_of_commands() -> dict[str, str]:
+    """What stands in the table of commands: the rest of the words and the meaning of each."""
+    told = {}
+    for command, does in rows("commands.md", "| command | does |", 2):
+        name, _, rest = command.removeprefix("wolkvox-exporter").strip().partition(" ")
+        told[name] = f"{rest} {does}"
+    return told
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    assert table_of_commands().keys() == arguments().keys() | {""}
+
+
+@pytest.mark.parametrize("command", sorted(arguments()))
+def test_every_argument_of_a_command_is_documented_and_no_other(command) -> None:
+    text = table_of_commands()[command] + section(command)
+
+    written = set(re.findall(r"--[a-z][a-z-]*(?![a-z.-])", text)) - {"--storage"}
+    options = {word for word in arguments()[command] if word.startswith("--")}
+
+    assert written == options
+    assert ("OPERATION" in text.split("]")[0]) == ("OPERATION" in arguments()[command])
+
+
+@pytest.mark.parametrize("command", ["once", "changes"])
+def test_every_choice_and_default_of_a_command_is_documented(command) -> None:
+    text = section(command)
+
+    for word, action in arguments()[command].items():
+        for choice in action.choices or ():
+            assert f"`{choice}`" in text or f"{word}={choice}" in text, choice
+
+
+def test_the_default_number_of_changes_is_the_documented_one() -> None:
+    assert f"--limit={arguments()['changes']['--limit'].default}" in section("changes")
+
+
+def test_every_rule_is_documented_and_no_other() -> None:
+    told = {rule for rule, _ in rows("commands.md", "| rule | meaning |", 2)}
+
+    assert told == set(Rule) - {Rule.STORAGE}  # a storage that fails is no line of a status but its error
+
+
+def test_the_exit_codes_of_once_are_documented() -> None:
+    told = section("once")
+
+    assert "Exit 0: " in told
+    assert all(f" {fate.value}: " in told for fate in Fate)
+
+
+# The answers of the HTTP API.
+
+
+def documented_keys(path: str) -> list[str]:
+    """The quoted words of the shape that is documented for a path."""
+    (answer,) = (each for asked, each in rows("commands.md", "| path | answer |", 2) if asked == f"GET {path}")
+    return re.findall(r'"(\w+)"', answer)
+
+
+def answers() -> State:
+    row = LISTS["connectors"].restore(("sms", "1", "5", "One"))
+    standing = Standing(snapshot=Snapshot((row,), 1.0), memory=Memory(first_seen={row.key: 1.0}))
+    return State((OperationState(Operation("acme", "0010"), {"connectors": 300.0}, {"connectors": standing}),))
+
+
+def test_the_shape_of_changes_is_the_documented_one() -> None:
+    change = Change(1.0, "connectors", ("sms", "1"), "One", ChangeKind.ADDED, "", "5")
+
+    assert documented_keys("/api/v1/changes") == [
+        "changes",
+        *api.change("acme", change, LISTS["connectors"], names=True),
+    ]
+
+
+def test_the_shape_of_operations_is_the_documented_one() -> None:
+    (told,) = api.operations(answers())
+
+    assert documented_keys("/api/v1/operations") == ["operations", *told, *told["lists"]["connectors"]]
+
+
+def test_the_shape_of_connectors_is_the_documented_one() -> None:
+    (told,) = api.rows(answers(), LISTS["connectors"], None)
+
+    assert documented_keys("/api/v1/connectors") == ["connectors", *told]

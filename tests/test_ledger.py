@@ -341,6 +341,16 @@ def test_a_dead_owners_file_is_removed(tmp_path) -> None:
     alive.close()
 
 
+def test_who_only_looks_leaves_a_dead_owners_file(tmp_path) -> None:
+    dead, looking = Owners(tmp_path), Owners(tmp_path, only_look=True)
+    dead.live()
+    assert looking.is_live(dead.me)
+    drop(dead)
+
+    assert not looking.is_live(dead.me)
+    assert [path.name for path in tmp_path.iterdir()] == [dead.me]
+
+
 # What follows is the same law seen from outside: whole exporters against the judge in the simulator.
 
 

@@ -169,8 +169,11 @@ def test_a_reload_does_not_call_early(place, world) -> None:
 
 def test_a_restart_on_the_same_storage_shows_the_page_before_any_call(place, world) -> None:
     with running(*place.flags) as exporter:
-        shows_connector(exporter, place)
-    place.config.write_text(place.config.read_text().replace("1s", "1h").replace("poll", "retention: 90d\npoll"))
+        for name in LISTS:  # one that was never polled would be polled at once
+            exporter.shows(
+                rf'wolkvox_poll_last_success_timestamp_seconds\{{list="{name}",operation="{place.name}"\}} .*'
+            )
+    place.config.write_text(place.config.read_text().replace("1s", "1h"))
     calls = len(world.calls(place.name))
 
     with running(*place.flags) as exporter:

@@ -16,12 +16,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
+from exporter.encoding import LONGEST, Format
 from exporter.lists import LISTS
-from exporter.model import Family
-from exporter.page import Format, Page, Renderer
+from exporter.lists.connectors import Connector
+from exporter.model import Operation
+from exporter.page import Page, Renderer
 from exporter.server import ListenError, Server, bound
 from exporter.simulator import Simulator
-from exporter.state import State
+from exporter.state import Memory, OperationState, Snapshot, Standing, State
 from exporter.web import Site, application
 from exporter.wiring import registry
 
@@ -108,8 +110,15 @@ def page(state) -> Page:
 
 
 @pytest.fixture(scope="module")
-def site(page) -> Site:
-    return Site(page=lambda: page, is_alive=lambda: True, version="1.2.3")
+def site(page, state) -> Site:
+    return Site(
+        page=lambda: page,
+        state=lambda: state,
+        changes=lambda _since, _operation, _limit: [],
+        is_alive=lambda: True,
+        version="1.2.3",
+        lists=LISTS,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +127,16 @@ def visit(site) -> Iterator[Visitor]:
         yield visitor
 
 
-def big_page(megabytes: int = 16) -> Page:
+@pytest.fixture(scope="module")
+def big_page() -> Page:
     """A page that no socket's buffers hold."""
-    family = Family("big", "gauge", "Big.", ("line",))
-    lines = "".join(f'big{{line="{n}{"x" * 1000}"}} 1\n' for n in range(megabytes * 1000)).encode()
-    return Page(["acme"], [family], {"acme": {family: lines}}, {}, CollectorRegistry())
+    rows = tuple(Connector("email", str(n), "5", "x" * LONGEST) for n in range(40_000))
+    standing = Standing(snapshot=Snapshot(rows, 1.0), memory=Memory(first_seen={row.key: 1.0 for row in rows}))
+    return page_of(OperationState(Operation("acme", "0010"), {"connectors": 300.0}, {"connectors": standing}))
+
+
+def page_of(*operations: OperationState) -> Page:
+    return Renderer(LISTS, CollectorRegistry()).page(State(operations))
 
 
 def raising(fault: Exception) -> Callable[[], Any]:
@@ -279,7 +293,7 @@ def test_the_landing_page_links_what_there_is_and_runs_nothing(visit) -> None:
 
 
 def test_the_landing_page_escapes_what_it_is_given(site) -> None:
-    odd = Page(['<b>"x"&'], [], {}, {}, CollectorRegistry())
+    odd = page_of(OperationState(Operation('<b>"x"&', "0010"), {}, {}))
 
     with served(replace(site, page=lambda: odd, version="<script>")) as visitor:
         told = visitor.get("/").text
@@ -380,9 +394,8 @@ def test_curl_reads_the_compressed_page(visit, accept) -> None:
     assert b"wolkvox_exporter_build_info{" in page.stdout
 
 
-def test_one_scrape_too_many_is_refused_until_a_reader_has_gone(site) -> None:
-    page = big_page()
-    with served(replace(site, page=lambda: page, max_requests=2)) as visitor, ExitStack() as clients:
+def test_one_scrape_too_many_is_refused_until_a_reader_has_gone(site, big_page) -> None:
+    with served(replace(site, page=lambda: big_page, max_requests=2)) as visitor, ExitStack() as clients:
         stalled = [clients.enter_context(visitor.stall(path)) for path in ("/metrics", "/probe?target=acme")]
         wait_for(lambda: visitor.get("/metrics").status == 503)
         reply = visitor.get("/probe?target=acme")
@@ -394,12 +407,11 @@ def test_one_scrape_too_many_is_refused_until_a_reader_has_gone(site) -> None:
         wait_for(lambda: visitor.get("/metrics").status == 200)
         whole = visitor.get("/metrics").body
 
-    assert whole == page.body(Format.TEXT, compress=False)
+    assert whole == big_page.body(Format.TEXT, compress=False)
 
 
-def test_without_a_limit_nobody_is_refused(site) -> None:
-    page = big_page()
-    with served(replace(site, page=lambda: page, max_requests=0)) as visitor, ExitStack() as clients:
+def test_without_a_limit_nobody_is_refused(site, big_page) -> None:
+    with served(replace(site, page=lambda: big_page, max_requests=0)) as visitor, ExitStack() as clients:
         for _ in range(5):
             clients.enter_context(visitor.stall("/metrics"))
 

@@ -37,12 +37,16 @@ class Part(NamedTuple):
 
 
 class Account:
-    """One customer account. Rows are replaced, never changed: an answer that is being written stays as it was."""
+    """One customer account. Rows are replaced, never changed: an answer that is being written stays as it was.
+
+    `edits` counts what was done to its rows; each call says how many it had seen, and so which rows it was served.
+    """
 
     def __init__(self, name: str, server: str, limit: int, keyring: dict[str, Token], lock: RLock) -> None:
         self.name = name
         self.server = server
         self.limit = limit
+        self.edits = 0
         self._keyring = keyring
         self._lock = lock
         self._connectors: dict[tuple[str, str], Row] = {}
@@ -56,11 +60,14 @@ class Account:
         row = {"connector_id": connector_id, "rp_id": rp_id, "name": name, "channel": channel}
         with self._lock:
             self._connectors[channel, connector_id] = row
+            self.edits += 1
 
     def disconnect(self, channel: str, connector_id: str) -> Row:
         """Remove a connector; KeyError when there is none. Returns its last row."""
         with self._lock:
-            return self._connectors.pop((channel, connector_id))
+            row = self._connectors.pop((channel, connector_id))
+            self.edits += 1
+            return row
 
     def rename(self, channel: str, connector_id: str, name: str) -> None:
         """Give a connector another name; KeyError when there is none."""
@@ -73,6 +80,7 @@ class Account:
     def _change(self, channel: str, connector_id: str, **fields: str) -> None:
         with self._lock:
             self._connectors[channel, connector_id] = {**self._connectors[channel, connector_id], **fields}
+            self.edits += 1
 
     def route(self, rp_id: str, rp_name: str, **flows: str) -> None:
         """Add or replace a routing point; a flow that is not named is "no", a name that is no flow is a TypeError."""
@@ -81,23 +89,27 @@ class Account:
         active = {f"{flow}_active": flows.get(flow, "no") for flow in FLOWS}
         with self._lock:
             self._routing_points[rp_id] = {"rp_id": rp_id, "rp_name": rp_name, **active, "last_use": LAST_USE}
+            self.edits += 1
 
     def unroute(self, rp_id: str) -> None:
         """Remove a routing point; KeyError when there is none. Connectors that name it go on naming it."""
         with self._lock:
             del self._routing_points[rp_id]
+            self.edits += 1
 
     def replace_connectors(self, rows: Iterable[Row]) -> None:
         """Take these rows, and only these; KeyError when one lacks its channel or its id."""
         connectors = {(row["channel"], row["connector_id"]): {"rp_id": "", "name": "", **row} for row in rows}
         with self._lock:
             self._connectors = dict(connectors)
+            self.edits += 1
 
     def replace_routing_points(self, rows: Iterable[Row]) -> None:
         """Take these rows, and only these; KeyError when one lacks its rp_id."""
         routing_points = {row["rp_id"]: row for row in rows}
         with self._lock:
             self._routing_points = routing_points
+            self.edits += 1
 
     def connectors(self) -> list[Row]:
         """The connectors, oldest first, as the API would tell them."""

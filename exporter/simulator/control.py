@@ -1,7 +1,7 @@
 """The control surface for other processes, under /_simulator/ on the same port; bodies are JSON. It prints no token.
 
     GET  report                          the sums, and under `text` the words for people
-    GET  calls                           every call so far, oldest first
+    GET  calls                           every call so far, oldest first; `edits` tells which rows it was served
     GET  scenarios                       name: description
     GET  accounts                        name: server, limit, valid tokens, calls today, connectors, routing points
     PUT  accounts/NAME                   open an account: {"token", "server", "limit"?}

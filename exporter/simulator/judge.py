@@ -11,7 +11,8 @@ REFUSALS: Final = frozenset({400, 401, 403, 429})
 class Call(NamedTuple):
     """One call; `ended` is None while it is under way, `status` is None where no HTTP status was sent.
 
-    `token_id` stands for the token ("acme#0"), "none" for a call without one.
+    `token_id` stands for the token ("acme#0"), "none" for a call without one. `edits` is how many edits of its rows the
+    account had seen.
     """
 
     account: str | None
@@ -23,6 +24,7 @@ class Call(NamedTuple):
     scenario: str | None = None
     early: bool = False
     overlapping: bool = False
+    edits: int = 0
 
 
 class Report(NamedTuple):

@@ -124,6 +124,7 @@ class Upstream:
             api=case.api,
             started=self._now(),
             scenario=part.scenario if part else None,
+            edits=case.account.edits if case.account else 0,
         )
 
     def _ask(self, case: Case, part: Part | None) -> Ask:

@@ -16,7 +16,7 @@ from exporter.model import Change, Moment, Outcome, Secret
 from exporter.schedule import Rest
 from exporter.state import Ending, Standing, Tally
 from exporter.store import identity, journal, ledger
-from exporter.store.codec import Restore
+from exporter.store.codec import Reader, Restore
 from exporter.store.database import Database
 from exporter.store.faults import RefusedError, StoreError
 from exporter.store.identity import Identity
@@ -91,9 +91,10 @@ class Store:
         self._database = Database(folder, now, access)
         self.folder = folder
         self._now = now
-        self._restores = restores
-        self._owners = Owners(folder / "owners")
+        self._reader = Reader(restores)
+        self._owners = Owners(folder / "owners", only_look=access is Access.LOOK)
         self._under_way: set[tuple[str, int]] = set()
+        self._secrets: dict[str, Secret] = {}
         self._adopted = ""
 
     def created(self) -> float:
@@ -102,7 +103,9 @@ class Store:
 
     def token_hash(self, token: Secret) -> str:
         """The token's keyed hash; its key was made once, in this database."""
-        return hmac.new(self._meta("hash_key"), token.reveal().encode(), sha256).hexdigest()
+        hashed = keyed(self._meta("hash_key"), token)
+        self._secrets[hashed] = token
+        return hashed
 
     def adopt(self, operations: Iterable[Identity]) -> None:
         """Makes these the configured operations: new, renamed, moved to a new server, with a new token, or gone."""
@@ -140,30 +143,20 @@ class Store:
     def finish(self, claim: Claim, result: Result) -> Finished:
         """Writes the end of a call with all that follows from it, in one piece.
 
-        Where the database with the claim was lost meanwhile, the call is written into its successor.
+        Where the database with the claim was lost meanwhile, the call is written into its successor, by its hashes. An
+        end that reached the disk although the disk reported an error, as it may, is not written a second time.
         """
-        name, token = claim.ask.list, claim.ask.token
         with self._database.transaction() as db:
-            is_known = claim.database == self._database.id
-            number = claim.id if is_known else ledger.write(db, claim.ask, self._owners.live(), claim.at)
-            operation = ledger.bearer(db, number)
-            ledger.finish(db, number, result.ending, result.at, whole=result.whole)
-            ledger.rest(db, token, "", result.token_rest)
-            ledger.rest(db, token, name, result.list_rest)
-            self._count(db, operation, name, result.ending.outcome, result.response)
-            if result.belief is not None:
-                journal.believe(db, operation, name, result.belief)
-            if result.read_meter:
-                db.execute("UPDATE token SET spent = 0 WHERE hash = ?", (token,))
-            identity.touch(db, operation)
-            finished = Finished(operation, journal.tally(db, operation, name))
+            known = claim if claim.database == self._database.id else self._moved(db, claim)
+            operation = ledger.ended(db, known.ask, result.at) or self._end(db, known, result)
+            finished = Finished(operation, journal.tally(db, operation, claim.ask.list))
         self._under_way.discard((claim.database, claim.id))
         return finished
 
     def standing(self, operation: str, name: str) -> Standing:
         """How one list of one operation stands, as stored."""
         with self._database.transaction() as db:
-            return journal.standing(db, operation, name, self._restores[name], self._now().wall)
+            return journal.standing(db, operation, name, self._reader, self._now().wall)
 
     def binding(self, ask: Ask) -> Binding:
         """What binds the next call of one list of one operation."""
@@ -182,7 +175,7 @@ class Store:
     def revisions(self) -> Mapping[str, int]:
         """A number for each operation that grows by one with every write about it.
 
-        Dead owners' calls are ended first, and times from before a clock was set back are brought to now.
+        Dead owners' calls are ended first, and times of another boot are brought to this one's clock.
         """
         with self._database.transaction() as db:
             now = self._now()
@@ -209,6 +202,29 @@ class Store:
         """Closes the database and gives up our owner's lock."""
         self._database.close()
         self._owners.close()
+
+    def _end(self, db: sqlite3.Connection, claim: Claim, result: Result) -> str:
+        """Writes all that follows from the end of a call; whose it was."""
+        name, token = claim.ask.list, claim.ask.token
+        is_known = claim.database == self._database.id
+        number = claim.id if is_known else ledger.write(db, claim.ask, self._owners.live(), claim.at)
+        operation = ledger.bearer(db, number)
+        ledger.finish(db, number, result.ending, result.at, whole=result.whole)
+        ledger.rest(db, token, "", result.token_rest)
+        ledger.rest(db, token, name, result.list_rest)
+        self._count(db, operation, name, result.ending.outcome, result.response)
+        if result.belief is not None:
+            journal.believe(db, operation, name, result.belief)
+        if result.read_meter:
+            db.execute("UPDATE token SET spent = 0 WHERE hash = ?", (token,))
+        identity.touch(db, operation)
+        return operation
+
+    def _moved(self, db: sqlite3.Connection, claim: Claim) -> Claim:
+        """The claim with its token as this database tells it; the one that was lost had another key."""
+        key = db.execute("SELECT value FROM meta WHERE name = 'hash_key'").fetchone()[0]
+        secret = self._secrets.get(claim.ask.token)
+        return claim if secret is None else claim._replace(ask=claim.ask._replace(token=keyed(key, secret)))
 
     def _insist(self) -> None:
         """StoreError in a database that knows nothing of the operations: its token hashes are others."""
@@ -240,3 +256,8 @@ class Store:
     def _meta(self, name: str) -> Any:
         with self._database.transaction() as db:
             return db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0]
+
+
+def keyed(key: bytes, token: Secret) -> str:
+    """The token's hash under the key of one database."""
+    return hmac.new(key, token.reveal().encode(), sha256).hexdigest()

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from typing import NamedTuple
 
+from exporter import budget
 from exporter.model import Moment
 from exporter.store.journal import TABLES
 
@@ -76,7 +77,7 @@ def lose(db: sqlite3.Connection, now: Moment) -> None:
 
 
 def rebase(db: sqlite3.Connection, now: Moment) -> None:
-    """A loss that lies in another boot's future becomes now, as calls do."""
+    """A loss in another boot is told by this one's clock from now on, as calls are."""
     then = lost(db)
-    if then is not None and then.boot != now.boot and then.wall > now.wall:
-        lose(db, now)
+    if then is not None and then.boot != now.boot:
+        lose(db, budget.later(now, -budget.elapsed(then, now)))

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from exporter.model import DAY, Change, ChangeKind, Row
 from exporter.state import Held, Memory, Snapshot, Standing, Tally
 from exporter.store import codec, ledger
-from exporter.store.codec import Restore
+from exporter.store.codec import Reader
 
 TABLES: Final = ("call", "standing", "counter", "change")  # those that name an operation
 COLUMNS: Final = "at, list, key, name, kind, before, after, before_name, after_name"
@@ -72,17 +72,18 @@ def tally(db: sqlite3.Connection, operation: str, name: str) -> Tally:
     )
 
 
-def standing(db: sqlite3.Connection, operation: str, name: str, restore: Restore, now: float) -> Standing:
-    """How the list stands, as stored."""
+def standing(db: sqlite3.Connection, operation: str, name: str, reader: Reader, now: float) -> Standing:
+    """How the list stands, as stored; what is damaged counts as lost."""
     row = db.execute(
         "SELECT believed_at, rows, memory, held FROM standing WHERE operation = ? AND list = ?", (operation, name)
     ).fetchone()
     at, rows, memory, held = row or (0.0, None, None, None)
+    known = reader.rows(rows, operation, name)
     return Standing(
         ending=ledger.ending(db, operation, name),
-        snapshot=None if rows is None else Snapshot(codec.unpack_rows(rows, restore), at),
-        held=None if held is None else codec.unpack_held(held, restore),
-        memory=Memory() if memory is None else codec.unpack_memory(memory),
+        snapshot=None if known is None else Snapshot(known, at),
+        held=reader.held(held, operation, name),
+        memory=reader.memory(memory, operation, name),
         tally=tally(db, operation, name),
         recent=tuple(recent(db, operation, name, now - DAY)),
     )

@@ -62,9 +62,10 @@ def past(db: sqlite3.Connection, ask: Ask, lost: Moment | None, is_live: IsLive)
         f"SELECT {COLUMNS} FROM call WHERE whole = 0 AND (token = ?1 OR operation = ?2 AND list = ?3)",  # noqa: S608 - fixed names
         (ask.token, ask.operation, ask.list),
     )
+    # Calls that were lost count as made at that moment; their tokens, as those of calls whose end nobody saw.
     unknown = () if lost is None else (Call(lost, lost, whole=False, busy=ask.busy),)
     return Past(
-        same=(*(call(row, is_live) for row in same), *unknown),
+        same=(*(call(row, is_live) for row in same), *(each._replace(whole=True) for each in unknown)),
         open=(*(call(row, is_live) for row in unread), *unknown),
         rests=rests(db, ask.token, ask.list),
     )
@@ -130,6 +131,16 @@ def token_rest(db: sqlite3.Connection, token: str) -> Rest | None:
 def bearer(db: sqlite3.Connection, number: int) -> str:
     """The operation that the call belongs to now: it may have been renamed while the call was under way."""
     return str(db.execute("SELECT operation FROM call WHERE id = ?", (number,)).fetchone()[0])
+
+
+def ended(db: sqlite3.Connection, ask: Ask, at: Moment) -> str | None:
+    """Whose call of this list and token ended at just that moment; None where none did."""
+    row = db.execute(
+        "SELECT operation FROM call WHERE token = ? AND list = ?"
+        " AND finished_wall = ? AND finished_boot = ? AND finished_uptime = ?",
+        (ask.token, ask.list, *at),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def rest(db: sqlite3.Connection, token: str, name: str, rest: Rest | None) -> None:
@@ -198,13 +209,14 @@ def bury(db: sqlite3.Connection, orphan: Orphan, now: Moment) -> None:
 
 
 def rebase(db: sqlite3.Connection, now: Moment) -> None:
-    """Times of another boot that lie in the future become now, once and for all.
+    """Times of another boot are told by this one's clock from now on, once and for all; those in the future become now.
 
-    A clock that was set back must neither make a call early nor, counted as now again and again, put it off for ever.
+    Left to the wall clock, a step forward after the boot would make a call early; and after a step back a time that
+    counts as now again and again would put it off for ever.
     """
     for table, name in (("call", "claimed"), ("call", "finished"), ("rest", "since")):
         db.execute(
-            f"UPDATE {table} SET {name}_wall = ?1, {name}_boot = ?2, {name}_uptime = ?3"  # noqa: S608 - fixed names
-            f" WHERE {name}_boot <> ?2 AND {name}_wall > ?1",
+            f"UPDATE {table} SET {name}_wall = min({name}_wall, ?1), {name}_boot = ?2,"  # noqa: S608 - fixed names
+            f" {name}_uptime = ?3 - max(0, ?1 - {name}_wall) WHERE {name}_boot <> ?2",
             now,
         )

@@ -13,11 +13,15 @@ from secrets import token_bytes
 from typing import Final
 from uuid import uuid4
 
+import structlog
+
 from exporter import host
 from exporter.model import Moment
 from exporter.store import identity
 from exporter.store.faults import BROKEN, RefusedError, StoreError, primary
 from exporter.store.schema import Schema
+
+log = structlog.get_logger()
 
 PATIENCE: Final = 1.0  # seconds to wait for another process's transaction
 
@@ -51,7 +55,6 @@ class Opening:
         lost = bool(was_there) and not self._is_sound()
         connection = connect(self.path)
         try:
-            self._keep_copy(connection)
             return connection, self._prepare(connection, lost=lost)
         except BaseException:
             connection.close()
@@ -74,11 +77,12 @@ class Opening:
 
     def _looked(self) -> tuple[sqlite3.Connection, str]:
         """A connection that cannot write."""
-        if not self.path.exists():
+        if size(self.path) == 0:
             raise StoreError(f"store {self.path}: there is none; name its directory with --storage.path")
-        connection = sqlite3.connect(
-            f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None
-        )
+        # Where no log stands beside the file nobody has it open, and a reader that may make one would leave it behind.
+        is_open = size(self.path.with_name(f"{self.path.name}-wal")) > 0
+        place = f"{self.path.resolve().as_uri()}?{'mode=ro' if is_open else 'mode=ro&immutable=1'}"
+        connection = sqlite3.connect(place, uri=True, timeout=PATIENCE, isolation_level=None)
         try:
             self.check(connection)
             return connection, name(connection)
@@ -104,22 +108,28 @@ class Opening:
             part = self.path.with_name(self.path.name + suffix)
             if part.exists():
                 part.rename(part.with_name(f"{part.name}.broken-{stamp}"))
+        log.error("database is damaged and was moved aside", path=str(self.path), to=f"{self.path}.broken-{stamp}")
         return False
 
-    def _keep_copy(self, connection: sqlite3.Connection) -> None:
-        """Copies a database that will be migrated, so that the older version can be gone back to."""
-        version = self.check(connection)
+    def _keep_copy(self, version: int) -> None:
+        """Copies a database that will be migrated, so that the older version can be gone back to.
+
+        Our transaction is begun and has written nothing: nobody else migrates it or copies it at the same time.
+        """
         copy = self.path.with_name(f"{self.path.name}.schema-{version}")
         if 0 < version < self._schema.version and not copy.exists():
             fresh = copy.with_name(f"{copy.name}.new")
-            with closed(sqlite3.connect(fresh)) as target:
-                connection.backup(target)
+            fresh.unlink(missing_ok=True)  # of a process that died while it copied
+            # Another connection reads it: one that is within its own transaction waits for itself for ever.
+            with closed(connect(self.path)) as source, closed(sqlite3.connect(fresh)) as target:
+                source.backup(target)
             fresh.replace(copy)
 
     def _prepare(self, connection: sqlite3.Connection, *, lost: bool) -> str:
         """Makes or migrates the tables; the database's id, once it is the one that the identity file names."""
         with begun(connection, "IMMEDIATE"):
             version, schema = self.check(connection), self._schema
+            self._keep_copy(version)
             for statement in schema.statements(version):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {schema.version}")
@@ -140,6 +150,7 @@ class Opening:
             return own
         if named is not None or lost:
             identity.lose(connection, self._now())
+            log.error("storage was lost, every call counts as made now", path=str(self.path))
         fresh = self._identity.with_suffix(".new")
         fresh.write_text(own, encoding="utf-8")
         fresh.replace(self._identity)

@@ -11,8 +11,9 @@ from exporter import host
 class Owners:
     """The folder of lock files; one of them is ours from our first call on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, only_look: bool = False) -> None:
         self._folder = folder
+        self._only_look = only_look
         self._handle: int | None = None
         self.me = uuid4().hex
 
@@ -24,16 +25,17 @@ class Owners:
         return self.me
 
     def is_live(self, owner: str) -> bool:
-        """True while the process that made the calls of this owner runs; a dead one's file is removed."""
+        """True while the process that made the calls of this owner runs; a dead one's file is removed, unless we only look."""
         path = self._folder / owner
         if owner == self.me:
             return self._handle is not None
         if not path.exists():
             return False
-        handle = host.lock(path)
+        handle = host.lock(path, make=not self._only_look)
         if handle is None:
             return True
-        path.unlink(missing_ok=True)
+        if not self._only_look:
+            path.unlink(missing_ok=True)
         os.close(handle)
         return False
 
