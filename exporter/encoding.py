@@ -55,10 +55,34 @@ def encoded(collector: Collector, form: Format) -> bytes:
     return _text(collector)
 
 
+def live(collector: Collector, form: Format) -> bytes:
+    """What `encoded` says of the collector, with heads and label texts kept from one scrape to the next."""
+    told = []
+    for metric in collector.collect():
+        told.append(head(metric.name, metric.type, metric.documentation, form))
+        told += [
+            f"{series(name, tuple(labels.items()))} {number(value)}\n" for name, labels, value, *_ in metric.samples
+        ]
+    return "".join(told).encode()
+
+
+@lru_cache(maxsize=1024)
+def head(name: str, kind: str, text: str, form: Format) -> str:
+    """The HELP and TYPE lines of a metric of the library's."""
+    return encoded(Once([Metric(name, text, kind)]), form).decode()
+
+
+@lru_cache(maxsize=4096)
+def series(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    """Name and labels of a sample of the library's."""
+    pairs = ",".join(f'{label}="{escaped(text)}"' for label, text in sorted(labels))
+    return f"{name}{{{pairs}}}" if pairs else name
+
+
 def header(family: Family, form: Format) -> bytes:
-    """The HELP and TYPE lines."""
+    """The HELP and TYPE lines of a family of ours."""
     name = family.name.removesuffix("_total") if family.kind == "counter" else family.name
-    return encoded(Once([Metric(name, family.help, family.kind)]), form)
+    return head(name, family.kind, family.help, form).encode()
 
 
 def lines(family: Family, samples: Iterable[Sample]) -> bytes:

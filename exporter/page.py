@@ -11,39 +11,42 @@ from typing import Final
 from prometheus_client.registry import Collector
 
 from exporter import exposition, pieces
-from exporter.encoding import END, Format, Lines, encoded, header, rendered
+from exporter.encoding import END, Format, Lines, header, live, rendered
+from exporter.exposition import merged, of_exporter, of_operation
 from exporter.model import Family
-from exporter.pieces import Parts, Piece, Whole
+from exporter.pieces import Piece, Stream
 from exporter.spec import UpstreamList
 from exporter.state import OperationState, State
 
 BLOCK: Final = 32  # operations whose lines of one family are compressed together
+OWN: Final = ""  # stands for the exporter among the names; no operation has this one
+NO_LINES: Final[Lines] = {}
 
 
 class Page:
     """One version of everything that /metrics and /probe say; immutable but for its caches."""
 
     def __init__(
-        self,
-        lines: Mapping[str, Lines],
-        sections: Mapping[Family, tuple[Piece, ...]],
-        headers: "Headers",
-        live: Collector,
+        self, lines: Mapping[str, Lines], sections: Mapping[Family, Piece], headers: "Headers", live: Collector
     ) -> None:
         self._lines = lines
         self._sections = sections
         self._headers = headers
         self._live = live
-        self._wholes: dict[tuple[Format, str | None], Whole] = {}
+        self._wholes: dict[tuple[Format, str | None], Piece] = {}
         self._lock = Lock()
         self.operations = tuple(lines)
 
-    def body(self, form: Format, *, compress: bool, operation: str | None = None) -> bytes:
+    def stream(self, form: Format, *, compress: bool, operation: str | None = None) -> Stream:
         """The whole page, or one operation's own families; KeyError for an operation that is not there."""
         start = self._whole(form, operation)
-        live = b"" if operation is not None else encoded(self._live, form)
-        rest = live + (END if form is Format.OPENMETRICS else b"")
+        now = b"" if operation is not None else live(self._live, form)
+        rest = now + (END if form is Format.OPENMETRICS else b"")
         return (pieces.gzipped if compress else pieces.plain)(start, rest)
+
+    def body(self, form: Format, *, compress: bool, operation: str | None = None) -> bytes:
+        """The bytes of `stream` in one."""
+        return b"".join(self.stream(form, compress=compress, operation=operation).chunks)
 
     def warm(self, page: "Page | None") -> None:
         """Puts together what was asked of the page before, so that the next scrape finds it ready."""
@@ -51,7 +54,7 @@ class Page:
             if operation is None:
                 self._whole(form, None)
 
-    def _whole(self, form: Format, operation: str | None) -> Whole:
+    def _whole(self, form: Format, operation: str | None) -> Piece:
         key = (Format.TEXT if form is Format.TEXT_1 else form, operation)
         with self._lock:
             if key not in self._wholes:
@@ -60,14 +63,10 @@ class Page:
 
     def _all(self, form: Format, operation: str | None) -> Iterable[Piece]:
         for family, section in self._sections.items():
-            told = section if operation is None else self._own(family, operation)
-            if told:
-                yield self._headers.piece(family, form)
-                yield from told
-
-    def _own(self, family: Family, operation: str) -> tuple[Piece, ...]:
-        lines = self._lines[operation].get(family)
-        return (pieces.piece((lines,)),) if lines else ()
+            if operation is None:
+                yield from (self._headers.piece(family, form), section)
+            elif lines := self._lines[operation].get(family):
+                yield from (self._headers.piece(family, form), pieces.piece((lines,)))
 
 
 class Headers:
@@ -84,6 +83,44 @@ class Headers:
         return self._pieces[key]
 
 
+class Grid:
+    """The pieces of all families, block by block of operations; the last block is the exporter's own."""
+
+    def __init__(self, names: tuple[str, ...], families: Iterable[Family]) -> None:
+        self.names = names
+        self.lines: dict[str, Lines] = dict.fromkeys((*names, OWN), NO_LINES)
+        self._blocks = [*(names[start : start + BLOCK] for start in range(0, len(names), BLOCK)), (OWN,)]
+        self._places = {name: place for place, block in enumerate(self._blocks) for name in block}
+        self._rows: dict[Family, dict[int, Piece]] = {family: {} for family in families}
+        self._touched: dict[Family, set[int]] = {}
+        self._sections: dict[Family, Piece] = {}
+
+    def put(self, name: str, fresh: Lines) -> None:
+        """Sets the lines of one operation, or of the exporter; what is equal to before stays, in one copy."""
+        last = self.lines[name]
+        for family in {**last, **fresh}:
+            if last.get(family) != fresh.get(family):
+                self._touched.setdefault(family, set()).add(self._places[name])
+        self.lines[name] = {family: same(lines, last.get(family)) for family, lines in fresh.items()}
+
+    def sections(self) -> Mapping[Family, Piece]:
+        """Each family that has a sample, in the order of the page; only what was touched is put together anew."""
+        for family, places in self._touched.items():
+            row = self._rows[family]
+            for place in places:
+                self._press(row, place, family)
+            self._sections[family] = pieces.whole(row[place] for place in sorted(row))
+        self._touched = {}
+        return {family: self._sections[family] for family, row in self._rows.items() if row}
+
+    def _press(self, row: dict[int, Piece], place: int, family: Family) -> None:
+        source = tuple([lines for name in self._blocks[place] if (lines := self.lines[name].get(family))])
+        if source:
+            row[place] = pieces.piece(source)
+        else:
+            row.pop(place, None)
+
+
 class Renderer:
     """States into pages; what did not change since the last state is neither rendered nor compressed again."""
 
@@ -92,45 +129,25 @@ class Renderer:
         self._families = exposition.families(lists)
         self._live = live
         self._headers = Headers()
-        self._told: dict[str, tuple[OperationState, Lines]] = {}
-        self._blocks: dict[tuple[Family, int], tuple[Parts, Piece]] = {}
+        self._told: dict[str, OperationState] = {}
+        self._grid = Grid((), self._families)
         self._page: Page | None = None
 
     def page(self, state: State) -> Page:
         """The page of this state."""
-        self._told = {each.operation.name: (each, self._lines(each)) for each in state.operations}
-        lines = {name: told for name, (_, told) in self._told.items()}
-        own = rendered(exposition.merged(exposition.of_exporter(state)))
-        everybody = list(lines.values())
-        blocks = [everybody[start : start + BLOCK] for start in range(0, len(everybody), BLOCK)]
-        sections = {family: self._section(family, [*blocks, [own]]) for family in self._families}
-        self._blocks = {key: made for key, made in self._blocks.items() if key[1] <= len(blocks)}
-        page = Page(lines, sections, self._headers, self._live)
+        names = tuple(each.operation.name for each in state.operations)
+        if names != self._grid.names:
+            self._grid, self._told = Grid(names, self._families), {}
+        for each in state.operations:
+            if self._told.get(each.operation.name) is not each:
+                self._grid.put(each.operation.name, rendered(merged(of_operation(each, self._lists))))
+        self._told = {each.operation.name: each for each in state.operations}
+        self._grid.put(OWN, rendered(merged(of_exporter(state))))
+        lines = {name: self._grid.lines[name] for name in names}
+        page = Page(lines, self._grid.sections(), self._headers, self._live)
         page.warm(self._page)
         self._page = page
         return page
-
-    def _section(self, family: Family, blocks: list[list[Lines]]) -> tuple[Piece, ...]:
-        """The pieces of one family, block by block; a block without a sample has none."""
-        made = []
-        for place, block in enumerate(blocks):
-            source = tuple([lines[family] for lines in block if lines.get(family)])
-            if source:
-                made.append(self._piece(family, place, source))
-        return tuple(made)
-
-    def _piece(self, family: Family, place: int, source: Parts) -> Piece:
-        last = self._blocks.get((family, place))
-        if last is None or last[0] != source:
-            last = self._blocks[family, place] = (source, pieces.piece(source))
-        return last[1]
-
-    def _lines(self, state: OperationState) -> Lines:
-        last = self._told.get(state.operation.name)
-        if last is not None and last[0] is state:
-            return last[1]
-        fresh = rendered(exposition.merged(exposition.of_operation(state, self._lists)))
-        return {family: same(lines, last[1].get(family) if last else None) for family, lines in fresh.items()}
 
 
 def same(fresh: bytes, last: bytes | None) -> bytes:

@@ -14,13 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from exporter import api
 from exporter.encoding import Format
 from exporter.model import Change
 from exporter.negotiation import Offer, accepts_gzip, preferred
 from exporter.page import Page
+from exporter.pieces import Stream
 from exporter.spec import UpstreamList
 from exporter.state import State
 from exporter.store import StoreError
@@ -117,24 +118,9 @@ class Scrape:
             return
         self._gate.under_way += 1
         try:
-            await self._answer(Request(scope, receive))(scope, receive, drained(send))
+            await self._answer(Request(scope, receive))(scope, receive, send)
         finally:
             self._gate.under_way -= 1
-
-
-def drained(send: Send) -> Send:
-    """A `send` that comes back from the last piece of a body when almost all of it is written.
-
-    The server waits for a slow reader before it takes the next piece, never after the last one.
-    """
-
-    async def send_and_wait(message: Message) -> None:
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            await send({**message, "more_body": True})
-            message = {"type": "http.response.body"}
-        await send(message)
-
-    return send_and_wait
 
 
 class Pages:
@@ -262,7 +248,23 @@ def scraped(request: Request, page: Page, operation: str | None) -> Response:
     headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
     if compress:
         headers["Content-Encoding"] = "gzip"
-    return Response(page.body(form, compress=compress, operation=operation), headers=headers)
+    return Streamed(page.stream(form, compress=compress, operation=operation), headers)
+
+
+class Streamed(Response):
+    """An answer of known length in chunks: each is handed over when the reader has taken most of the one before."""
+
+    def __init__(self, stream: Stream, headers: Mapping[str, str]) -> None:
+        super().__init__(headers=headers)
+        self._chunks = stream.chunks
+        self.headers["Content-Length"] = str(stream.size)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
+        """The answer, as ASGI has it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for chunk in self._chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body"})
 
 
 def seconds(request: Request, name: str, default: float) -> float:

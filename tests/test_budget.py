@@ -99,6 +99,17 @@ def test_a_list_is_asked_again_an_interval_after_its_last_answer(finished, secon
     assert wait(past, 300.0, NOW) == Wait(seconds, Rule.INTERVAL)
 
 
+@pytest.mark.parametrize(
+    ("claimed", "finished", "seconds"), [(0, 0, 360), (30, 0, 330), (20, 10, 340), (70, 65, 290), (100, 30, 270)]
+)
+def test_an_answer_that_was_not_read_whole_has_ended_once_its_server_can_be_at_work_no_more(
+    claimed, finished, seconds
+) -> None:
+    past = Past(same=(call(claimed, finished, whole=False),))
+
+    assert wait(past, 300.0, NOW) == Wait(seconds, Rule.INTERVAL)
+
+
 def test_of_several_calls_the_latest_binds() -> None:
     past = Past(same=(call(902, 900), call(102, 100), call(502, 500)))
 

@@ -118,6 +118,12 @@ def test_rows_that_share_a_key_are_told_together() -> None:
     assert changes(before, after) == (change,)
 
 
+def test_a_blank_text_among_several_of_one_key_is_told_as_a_dash() -> None:
+    (change,) = changes([SALES, SALES._replace(rp_id="")], [SALES])
+
+    assert (change.before, change.after) == ("-, 5", "5")
+
+
 def test_a_removal_of_rows_that_share_a_key_is_one_change() -> None:
     told = changes([SALES, SALES._replace(rp_id="6")], [])
 

@@ -7,15 +7,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import CANARY, START, Exporter, FakeClock, ask_database, setup_for
+from prometheus_client import CollectorRegistry
 
 from exporter import host
+from exporter.encoding import Format
+from exporter.keeper import Keeper
 from exporter.lists import LISTS
 from exporter.lists.connectors import Connector
 from exporter.model import DAY, Change, ChangeKind, Outcome
+from exporter.page import Renderer
 from exporter.state import Ending, Held, Memory, Snapshot
 from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
 from exporter.store.database import Database
@@ -184,6 +189,43 @@ def test_a_path_that_cannot_be_a_directory_is_said_once_and_nothing_is_called(ex
     assert not exporter.state.storage_healthy
 
 
+def test_an_operation_is_told_of_before_the_storage_can_be_read_and_its_counters_are_not(
+    exporter, clock, quiet_log
+) -> None:
+    exporter.folder.write_text("in the way")
+    seconds(exporter, 10)
+    page = Renderer(LISTS, CollectorRegistry()).page(exporter.state).body(Format.TEXT, compress=False).decode()
+
+    assert 'wolkvox_operation_info{operation="acme",server="0010"} 1.0\n' in page
+    assert "wolkvox_exporter_storage_healthy 0.0\n" in page
+    assert "_total{" not in page
+
+
+def test_a_reload_while_the_storage_cannot_be_read_shows_the_operations_of_the_new_configuration(
+    exporter, simulator, clock
+) -> None:
+    exporter.folder.write_text("in the way")
+    exporter.turn()
+    exporter.poller.configure(setup_for(simulator, {"beta": CANARY}, clock))
+    seconds(exporter, 10)
+
+    assert [each.operation.name for each in exporter.state.operations] == ["beta"]
+
+
+def test_two_sentences_that_come_in_turn_are_said_once_each_until_the_storage_writes_again(quiet_log) -> None:
+    keeper = Keeper()
+
+    def fail(text: str):
+        raise StoreError(text)
+
+    for text in ("full", "error", "full", "error"):
+        keeper.attempt(partial(fail, text), 0.0)
+    keeper.attempt(lambda: True, 5.0)
+    keeper.attempt(partial(fail, "full"), 6.0)
+
+    assert errors(quiet_log) == ["full", "error", "full"]
+
+
 def test_a_path_below_a_file_is_no_better(api, simulator, clock, tmp_path, quiet_log) -> None:
     (tmp_path / "file").touch()
     exporter = Exporter(tmp_path / "file" / "data", clock, setup_for(simulator, {"acme": CANARY}, clock))
@@ -301,7 +343,7 @@ def test_a_database_that_is_lost_while_the_exporter_runs_makes_no_call_early(exp
 
 
 @pytest.mark.parametrize("lose", [half_cut, overwritten, scribbled])
-def test_a_broken_database_is_moved_aside(exporter, clock, lose) -> None:
+def test_a_broken_database_is_moved_aside(exporter, clock, lose, quiet_log) -> None:
     exporter.turn()
     exporter.close()
     lose(exporter.folder)
@@ -309,6 +351,10 @@ def test_a_broken_database_is_moved_aside(exporter, clock, lose) -> None:
     exporter.turn()
 
     assert (exporter.folder / f"state.db.broken-{clock.wall:.0f}").exists()
+    assert [event["event"] for event in quiet_log if event["log_level"] == "error"] == [
+        "database is damaged and was moved aside",
+        "storage was lost, every call counts as made now",
+    ]
 
 
 def test_a_broken_database_without_an_identity_file_is_moved_aside_and_counts_as_lost(exporter, simulator) -> None:
@@ -447,6 +493,89 @@ def test_an_end_that_cannot_be_written_is_kept_until_it_can(exporter, simulator)
     assert exporter.standing().ending.outcome is Outcome.OK
     assert exporter.standing().tally.polls == 1
     assert len(works) == 1
+
+
+def test_an_end_that_reached_the_disk_although_the_disk_denied_it_is_written_once(exporter, api, clock) -> None:
+    exporter.turn()
+    api.rename("whatsapp", "12", "Ventas")
+    exporter.store.finish = denied_once(exporter.store.finish)
+    clock.advance(450)
+    exporter.turn()
+    clock.advance(6)
+    exporter.turn()
+
+    told = exporter.store.changes(0, "acme", 10)
+    assert [(change.kind, change.before, change.after) for _, change in told] == [("renamed", "Sales", "Ventas")]
+    assert (exporter.standing().tally.polls, exporter.standing().tally.changes) == (2, {("whatsapp", "renamed"): 1})
+
+
+def denied_once(finish):
+    """A store's `finish` that writes everything and fails all the same, the first time."""
+    uses = iter(range(100))
+
+    def end(claim, result):
+        finished = finish(claim, result)
+        if next(uses) == 0:
+            raise StoreError("store: the disk reports an error")
+        return finished
+
+    return end
+
+
+DAMAGES = ("x'00'", "x''", "'text'", "7", "x'789c030000000001'", "substr(rows, 1, 20)")
+DAMAGED = "stored part is damaged and counts as lost"
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_snapshot_counts_as_lost_and_the_next_answer_is_a_new_baseline(
+    exporter, api, clock, quiet_log, damage
+) -> None:
+    exporter.turn()
+    exporter.close()
+    in_database(exporter, f"UPDATE standing SET rows = {damage} WHERE list = 'connectors'")  # noqa: S608 - fixed texts
+    api.rename("whatsapp", "12", "Ventas")
+    exporter.start()
+    exporter.turn()
+    lost = exporter.standing()
+    clock.advance(450)
+    exporter.turn()
+
+    assert (lost.snapshot, lost.ending.outcome) == (None, Outcome.OK)
+    assert exporter.standing(listed="routing_points").snapshot is not None
+    assert [row.name for row in exporter.standing().snapshot.rows] == ["Ventas", "Inbox"]
+    assert exporter.standing().recent == ()
+    assert [(event["list"], event["part"]) for event in quiet_log if event["event"] == DAMAGED] == [
+        ("connectors", "snapshot")
+    ]
+
+
+def test_a_damaged_part_of_one_operation_leaves_the_others_as_they_are(api, simulator, clock, tmp_path) -> None:
+    simulator.add("beta", token="canary-beta", server="0010").connect("email", "1", rp_id="5", name="Beta")
+    exporter = Exporter(tmp_path / "data", clock, setup_for(simulator, {"acme": CANARY, "beta": "canary-beta"}, clock))
+    exporter.turn()
+    before = exporter.standing("beta")
+    exporter.close()
+    in_database(exporter, "UPDATE standing SET rows = x'00', memory = x'00', held = x'00' WHERE operation = 'acme'")
+    exporter.start()
+    exporter.turn()
+    exporter.close()
+
+    assert exporter.standing("beta") == before
+    assert (exporter.standing().snapshot, exporter.standing().memory, exporter.standing().held) == (
+        None,
+        Memory(),
+        None,
+    )
+
+
+def test_a_damage_is_said_once_and_again_when_it_is_another_one(store, clock, quiet_log) -> None:
+    finish(store, clock, Belief(START, (SALES,), Memory(), Held(1.0, (SALES,))))
+    for part in ("x'00'", "x'00'", "NULL", "x'00'"):
+        with store._database.transaction() as db:  # noqa: SLF001 - no public way damages anything
+            db.execute(f"UPDATE standing SET held = {part}")  # noqa: S608 - fixed texts
+        store.standing("acme", "connectors")
+
+    assert [event["part"] for event in quiet_log] == ["held answer"] * 2
 
 
 def test_a_plan_that_cannot_be_read_after_a_call_is_read_again(exporter, clock) -> None:

@@ -25,7 +25,7 @@ class Owners:
         return self.me
 
     def is_live(self, owner: str) -> bool:
-        """True while the process that made this owner's calls runs; a dead one's file is removed, unless we only look."""
+        """True while the process that made its calls runs; a dead one's file is removed, unless we only look."""
         path = self._folder / owner
         if owner == self.me:
             return self._handle is not None
