@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RELAXED := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators
 
-.PHONY: demo run test check golden lock image
+.PHONY: demo run test check golden lock image bench bench-quick profile soak mutation pictures
 
 demo: .venv/run ## simulator and exporter together, no token, no file
 	$(BIN)/wolkvox-exporter demo
@@ -18,12 +18,32 @@ test: .venv/dev ## every test, with coverage
 check: .venv/dev ## format, lint, types, contracts
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy exporter dashboards
-	$(BIN)/mypy $(RELAXED) tests
+	$(BIN)/mypy exporter dashboards benchmarks
+	$(BIN)/mypy $(RELAXED) tests tools/pictures
 	$(BIN)/lint-imports --no-logo
+
+soak: .venv/dev ## the law's machine for 100,000 steps, in minutes
+	$(BIN)/python tests/soak.py
+
+mutation: .venv/mutation ## mutants of the pure floors, in a minute; what survives stands in docs/guarantees.md
+	rm -rf mutants
+	.venv/mutation/bin/mutmut run
+	.venv/mutation/bin/mutmut results
 
 golden: .venv/dev ## write the golden files anew
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q -m golden
+
+bench: .venv/dev ## ours and others side by side on this machine, into benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks --output benchmarks/RESULTS.md
+
+bench-quick: .venv/dev ## the same with small loads in two minutes, to the terminal
+	$(BIN)/python -m benchmarks --quick
+
+profile: .venv/dev ## where a scrape's and a poll's time goes
+	$(BIN)/python -m benchmarks.costs
+
+pictures: .venv/dev tools/pictures/node_modules/.package-lock.json ## docs/images anew, in a minute or two; needs node 20, chromium, prometheus
+	PYTHONPATH=.:tests $(BIN)/python tools/pictures/draw.py
 
 lock: ## write the locks anew from pyproject.toml; needs uv
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --upgrade \
@@ -46,3 +66,14 @@ image: ## the container image
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@ .venv/run
+
+# mutmut stays outside the lock: it is run on demand, and brings a terminal interface that no change needs to install.
+.venv/mutation: requirements/dev.txt
+	$(PYTHON) -m venv $@
+	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$@/bin/pip install -q --disable-pip-version-check mutmut==3.8.1
+	touch $@
+
+tools/pictures/node_modules/.package-lock.json: tools/pictures/package-lock.json
+	cd tools/pictures && npm ci --no-progress --loglevel=error
+	touch $@
