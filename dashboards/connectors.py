@@ -101,7 +101,8 @@ def changes() -> Drawn:
     """Changes over time, by kind."""
     about = "Changes by kind, each in the step in which it was believed."
     card = Card("Changes over time", about, "short", 24, 6, "no connector changed in this range")
-    return columns(card, {"{{change}}": f"count by (change) ({promql.fresh_changes(CHANNEL)})"}, colours.CHANGES)
+    exprs = {"{{change}}": f"count by (change) ({promql.fresh_changes(CHANNEL)})"}
+    return columns(card, exprs, colours.CHANGES).decimals(0)
 
 
 def by_channel() -> Drawn:
@@ -114,10 +115,10 @@ def by_channel() -> Drawn:
 
 def by_point() -> Drawn:
     """The routing points that take most connectors."""
-    about = "The 20 routing points that receive most connectors, and those connectors that lead nowhere."
+    about = "The 12 routing points that receive most connectors, and those connectors that lead nowhere."
     card = Card("By routing point", about, "short", 16, 9, "no connectors were read")
     summed = f"sum by (operation, rp_id) ({promql.series('wolkvox_connectors', CHANNEL, POINT)})"
-    return bars(card, f"topk(20, ({promql.named(summed)}) > 0)", "{{rp_name}} {{rp_id}} ({{operation}})")
+    return bars(card, f"topk(12, ({promql.named(summed)}) > 0)", "{{rp_name}} {{rp_id}} ({{operation}})")
 
 
 def over_time() -> Drawn:
@@ -125,7 +126,7 @@ def over_time() -> Drawn:
     about = "Connectors by channel over time, with marks where some changed."
     card = Card("By channel over time", about, "short", 24, 8, "no connectors were read in this range")
     expr = f"sum by (channel) ({promql.series('wolkvox_connectors', CHANNEL, POINT)})"
-    return lines(card, {"{{channel}}": expr}, colours.CHANNELS)
+    return lines(card, {"{{channel}}": expr}, colours.CHANNELS).decimals(0)
 
 
 def groups() -> Drawn:
@@ -134,4 +135,4 @@ def groups() -> Drawn:
     card = Card("By operation, channel and routing point", about, "short", 24, 9, "no connectors were read")
     summed = f"sum by (operation, channel, rp_id) ({promql.series('wolkvox_connectors', CHANNEL, POINT)})"
     titles = {"operation": "Operation", "channel": "Channel", **tables.POINT, "Value": "Connectors"}
-    return rows(card, promql.named(summed), titles, sort="-Connectors", link=board.TO_OPERATION)
+    return rows(card, promql.dashed(promql.named(summed), "rp_id"), titles, sort="-Connectors", link=board.TO_OPERATION)

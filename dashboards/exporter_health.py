@@ -5,11 +5,25 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, VariableModel
 
 from dashboards import board, colours, outcomes, promql
-from dashboards.panels import MEASURED, NONE_IS_GOOD, Card, Drawn, bars, columns, lines, many, numbers, rows, states
+from dashboards.panels import (
+    HOURLY,
+    MOMENT,
+    NONE_IS_GOOD,
+    Card,
+    Drawn,
+    bars,
+    columns,
+    lines,
+    many,
+    numbers,
+    rows,
+    states,
+)
 
 LIST: Final = 'list=~"$list"'
 AGES: Final = ((0, colours.GREEN), (2, colours.ORANGE), (3, colours.VERMILLION))
 WELL: Final = {0: ("no", colours.VERMILLION), 1: ("yes", colours.GREEN)}
+HALF_HOURLY: Final = "30m"  # so that a quantile is of some dozens of calls
 QUANTILES: Final = {"half": 0.5, "95 of 100": 0.95, "99 of 100": 0.99}
 ABOUT: Final = (
     "How fresh the data is, how polls end, what the API answers and how fast, the budget, and the exporter itself."
@@ -93,15 +107,15 @@ def ages() -> Drawn:
 
 def oldest() -> Drawn:
     """The lists with the oldest data."""
-    about = "The 15 lists with the oldest data, in polling intervals. Orange from 2, stale from 3."
+    about = "The 12 lists with the oldest data, in polling intervals. Orange from 2, stale from 3."
     card = Card("Oldest data, in intervals", about, "none", 12, 9, "no answer was believed yet")
-    return bars(card, f"topk(15, {promql.age(LIST)})", "{{operation}} {{list}}", AGES)
+    return bars(card, f"topk(12, {promql.age(LIST)})", "{{operation}} {{list}}", AGES).decimals(1)
 
 
 def times() -> Drawn:
     """When each list was polled."""
     about = "When each list was polled, when an answer was last believed, and when the next poll is planned."
-    card = Card("Polls of each list", about, "dateTimeFromNow", 24, 9, "no poll yet")
+    card = Card("Polls of each list", about, MOMENT, 24, 9, "none")
     shown = {"Last poll": "last", "Last believed": "last_success", "Next poll": "next"}
     exprs = {
         title: f"{promql.grouped('operation, list', f'wolkvox_poll_{which}_timestamp_seconds', LIST)} * 1000"
@@ -128,13 +142,13 @@ def groups() -> Drawn:
         for word, _, some in outcomes.GROUPS
         if word != "ok"
     }
-    return columns(card, queries, outcomes.COLOURS)
+    return columns(card, queries, outcomes.COLOURS).decimals(0)
 
 
 def last() -> Drawn:
     """The exact outcome of each list's last poll."""
     about = "How and when the last poll of each list ended; what is not ok comes first when sorted by outcome."
-    card = Card("Last outcome", about, "dateTimeFromNow", 12, 9, "no poll yet")
+    card = Card("Last outcome", about, MOMENT, 12, 9, "no poll yet")
     when = promql.grouped("operation, list", "wolkvox_poll_last_timestamp_seconds", LIST)
     each = promql.grouped("operation, list, outcome", "wolkvox_poll_outcome", LIST)
     titles = {"operation": "Operation", "list": "List", "outcome": "Outcome", "Value": "Ended"}
@@ -154,14 +168,14 @@ def responses() -> Drawn:
     about = f"Answers an hour by HTTP status and code in the body. {NOT_FIRST}"
     card = Card("Answers an hour", about, "short", 16, 9, "no answers in this range")
     ok = {"200 / 200": colours.GREEN, "200 / 0": colours.SKY, "404 / 404": colours.ORANGE, "none / none": colours.BLUE}
-    return columns(card, {"{{status}} / {{code}}": answered()}, ok, other=colours.VERMILLION)
+    return columns(card, {"{{status}} / {{code}}": answered()}, ok, other=colours.VERMILLION).interval(HOURLY)
 
 
 def mean() -> Drawn:
     """Answers by status and code, now."""
     about = f"Answers an hour by HTTP status and code in the body, at the end of the range. {NOT_FIRST}"
     card = Card("Latest answers an hour", about, "short", 8, 9, "no answers yet")
-    return bars(card, f"sort_desc({answered()})", "{{status}} / {{code}}").interval(MEASURED)
+    return bars(card, f"sort_desc({answered()} > 0)", "{{status}} / {{code}}").decimals(0).interval(HOURLY)
 
 
 def latencies() -> Drawn:
@@ -172,7 +186,7 @@ def latencies() -> Drawn:
     summed = f"sum by (le) (rate({bucket}[$__rate_interval]))"
     queries = {name: f"histogram_quantile({share}, {summed})" for name, share in QUANTILES.items()}
     shades = dict(zip(queries, (colours.GREEN, colours.ORANGE, colours.VERMILLION), strict=True))
-    return lines(card, queries, shades).interval(MEASURED)
+    return lines(card, queries, shades).interval(HALF_HOURLY)
 
 
 def slowest() -> Drawn:
@@ -185,11 +199,11 @@ def slowest() -> Drawn:
 
 def left() -> Drawn:
     """The operations with the least calls left."""
-    about = "The 15 operations with the smallest share of today's calls left, by the safe reading."
+    about = "The 12 operations with the smallest share of today's calls left, by the safe reading."
     card = Card("Calls left, least first", about, "percentunit", 12, 9, "token_info told no figure")
     share = f"{promql.grouped('operation', 'wolkvox_token_calls_remaining')} / {promql.grouped('operation', LIMIT)}"
     steps = ((0, colours.VERMILLION), (0.1, colours.ORANGE), (0.3, colours.GREEN))
-    return bars(card, f"bottomk(15, {share})", "{{operation}}", steps).max(1)
+    return bars(card, f"bottomk(12, {share})", "{{operation}}", steps).max(1).decimals(0)
 
 
 LIMIT: Final = "wolkvox_token_calls_limit"
@@ -200,7 +214,7 @@ def spent() -> Drawn:
     about = "Calls an hour that this exporter makes, by list."
     card = Card("Calls of this exporter", about, "short", 12, 9, "no poll in this range")
     expr = f"sum by (list) ({promql.rate('wolkvox_polls_total', LIST)}) * 3600"
-    return lines(card, {"{{list}}": expr}, colours.LISTS).interval(MEASURED)
+    return columns(card, {"{{list}}": expr}, colours.LISTS).interval(HOURLY)
 
 
 def resting() -> Drawn:

@@ -6,13 +6,14 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models.dashboard import Dashboard, VariableModel
 
 from dashboards import board, colours, outcomes, promql, tables
-from dashboards.panels import MEASURED, NONE_IS_GOOD, Card, Drawn, bars, lines, many, numbers, states, worded
+from dashboards.panels import HOURLY, NONE_IS_GOOD, Card, Drawn, bars, columns, lines, many, numbers, states, worded
 
 CHANNEL: Final = 'channel=~"$channel"'
 FLOWS: Final = ("ivr", "chat", "interaction", "crm")
-ON_OFF: Final = {0: ("off", colours.GREY), 1: ("on", colours.GREEN)}
+# Not 0 and 1: what words stand for is looked up in every column of a table, and an id may be 0 or 1, but never -1.
+ON_OFF: Final = {-2: ("off", colours.GREY), -1: ("on", colours.GREEN)}
 UP: Final = {0: ("failing", colours.VERMILLION), 1: ("up", colours.GREEN)}
-THERE: Final = {1: ("there", colours.BLUE)}
+ROUTED: Final = {0: ("misrouted", colours.VERMILLION), 1: ("routed", colours.BLUE)}
 ABOUT: Final = (
     "One operation in depth: how its polls ended, where its connectors lead, what changed, what its token may spend."
 )
@@ -22,12 +23,10 @@ def dashboard() -> Dashboard:
     """The whole dashboard."""
     sections: list[board.Section] = [
         ("At a glance", glance()),
+        ("What is wrong", [tables.misrouted(CHANNEL), tables.missing(CHANNEL), tables.fewer(CHANNEL)]),
         ("Timeline", [polls(), presence(), tables.changed(CHANNEL)]),
         ("Routing points", [points(), receiving(), flows()]),
-        (
-            "Connectors",
-            [tables.misrouted(CHANNEL), tables.missing(CHANNEL), tables.fewer(CHANNEL), tables.inventory(CHANNEL)],
-        ),
+        ("Connectors", [tables.inventory(CHANNEL)]),
         ("Token budget", [*budget(), calls(), polled()]),
     ]
     return board.marked(board.page("Operation", ABOUT, variables(), sections))
@@ -69,7 +68,7 @@ def glance() -> list[Drawn]:
             ),
             f"(time() - {believed}) / {interval}",
             ((0, colours.GREEN), (2, colours.ORANGE), (3, colours.VERMILLION)),
-        ),
+        ).decimals(1),
         numbers(
             Card("Connectors", "Connectors of the last believed snapshot.", "short", 4, 4, "not read yet"),
             f"sum({promql.series('wolkvox_connectors', CHANNEL)})",
@@ -84,7 +83,7 @@ def glance() -> list[Drawn]:
             promql.counted(promql.changes(CHANNEL)),
         ),
         numbers(
-            Card("Calls left today", "What the token may still spend, by the safe reading.", "short", 4, 4, "not told"),
+            Card("Calls left today", "What the token may still spend, by the safe reading.", "none", 4, 4, "not told"),
             promql.grouped("operation", "wolkvox_token_calls_remaining"),
         ),
     ]
@@ -100,18 +99,21 @@ def polls() -> Drawn:
 def presence() -> Drawn:
     """Where each connector led, over time."""
     about = (
-        "A row for each connector and the routing point that it leads to. A row that ends is a connector that was "
-        "removed, renamed or rerouted then; a row that begins is one that came. Choose channels to see fewer."
+        "A row for each connector and the routing point that it leads to; misrouted: its messages reach nobody. A row "
+        "that ends is a connector that was removed, renamed or rerouted then; a row that begins is one that came. "
+        "Choose channels to see fewer."
     )
     card = Card("Connectors and where they lead", about, "none", 24, 14, "no connectors were read in this range")
     every = promql.named(promql.series("wolkvox_connector_info", CHANNEL))
-    return states(card, {"{{channel}} {{name}} ({{connector_id}}) → {{rp_name}}": every}, THERE)
+    key = "operation, channel, connector_id"
+    expr = f"(({every}) and on ({key}) ({promql.faults(CHANNEL)})) * 0 or on ({key}, rp_id) ({every})"
+    return states(card, {"{{channel}} {{name}} ({{connector_id}}) → {{rp_name}}": expr}, ROUTED)
 
 
 def points() -> Drawn:
     """The routing points with their flows."""
-    about = "The routing points and which of their flows are on. Empty: the API told neither yes nor no."
-    card = Card("Routing points and flows", about, "none", 14, 9, "no routing points were read")
+    about = "The routing points and which of their flows are on. Not told: the API said neither yes nor no."
+    card = Card("Routing points and flows", about, "none", 16, 9, "not told")
     exprs = {flow: flow_of(flow) for flow in FLOWS}
     return many(card, exprs, {"rp_name": "Routing point", "rp_id": "Id"}, sort="Routing point").mappings(
         [worded(ON_OFF)]
@@ -121,34 +123,38 @@ def points() -> Drawn:
 def flow_of(flow: str) -> str:
     """One flow of every routing point, with its name."""
     active = "wolkvox_routing_point_flow_active"
-    return promql.named(promql.grouped("operation, rp_id", active, f'flow="{flow}"'))
+    named = promql.named(promql.grouped("operation, rp_id", active, f'flow="{flow}"'))
+    return f"({named}) - 2"
 
 
 def receiving() -> Drawn:
     """How many connectors each routing point receives."""
     about = "Connectors by the routing point that receives them."
-    card = Card("Connectors by routing point", about, "short", 10, 9, "no connectors were read")
+    card = Card("Connectors by routing point", about, "short", 8, 9, "no connectors were read")
     summed = f"sum by (operation, rp_id) ({promql.series('wolkvox_connectors', CHANNEL)})"
     return bars(card, f"sort_desc(({promql.named(summed)}) > 0)", "{{rp_name}} {{rp_id}}")
 
 
 def flows() -> Drawn:
     """Flows over time."""
-    about = "When each flow of the routing points was on and off."
-    card = Card("Flows over time", about, "none", 24, 10, "no routing points were read in this range")
-    active = promql.grouped("operation, rp_id, flow", "wolkvox_routing_point_flow_active")
-    return states(card, {"{{rp_name}}: {{flow}}": promql.named(active)}, ON_OFF)
+    about = "When chat and interaction were on and off at each routing point that receives connectors."
+    card = Card("Flows in use over time", about, "none", 24, 10, "no connectors were read in this range")
+    labels = "operation, rp_id, flow"
+    active = promql.grouped(labels, "wolkvox_routing_point_flow_active", 'flow=~"chat|interaction"')
+    used = f"({promql.series('wolkvox_connectors', CHANNEL)} > 0)"
+    expr = f"({promql.named(active)}) and on (operation, rp_id) {used}"
+    return states(card, {"{{rp_name}}: {{flow}}": f"({expr}) - 2"}, ON_OFF)
 
 
 def budget() -> list[Drawn]:
     """Four numbers about the day's calls."""
     return [
         numbers(
-            Card("Limit a day", "Calls that the token may make a day.", "short", 6, 4, "not told"),
+            Card("Limit a day", "Calls that the token may make a day.", "none", 6, 4, "not told"),
             promql.grouped("operation", "wolkvox_token_calls_limit"),
         ),
         numbers(
-            Card("By this token", "Calls made today with the token, by all programs.", "short", 6, 4, "not told"),
+            Card("By this token", "Calls made today with the token, by all programs.", "none", 6, 4, "not told"),
             promql.grouped("operation", "wolkvox_token_calls_today"),
         ),
         numbers(
@@ -191,4 +197,4 @@ def polled() -> Drawn:
     about = "Calls an hour that the exporter makes, by list."
     card = Card("Calls of this exporter", about, "short", 12, 8, "no poll in this range")
     expr = f"sum by (list) ({promql.rate('wolkvox_polls_total')}) * 3600"
-    return lines(card, {"{{list}}": expr}, colours.LISTS).interval(MEASURED)
+    return columns(card, {"{{list}}": expr}, colours.LISTS).interval(HOURLY)

@@ -3,7 +3,7 @@
 Everything stays within the published JSON schema: an override picks series by a list of names, and sets objects alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, statetimeline, table, timeseries
@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dashboards.colours import BLUE, GREEN, GREY, SKY, VERMILLION
+from dashboards.colours import GREEN, GREY, SKY, VERMILLION
 
 Drawn = stat.Panel | timeseries.Panel | table.Panel | statetimeline.Panel | bargauge.Panel
 One = TypeVar("One", stat.Panel, timeseries.Panel, table.Panel, statetimeline.Panel, bargauge.Panel)
@@ -21,9 +21,13 @@ Words = Mapping[int, tuple[str, str]]  # value -> (text, colour)
 Queries = Mapping[str, str]  # legend -> expression
 
 SOURCE: Final = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-PLAIN: Final[Steps] = ((0, BLUE),)
+PLAIN: Final[Steps] = ((0, SKY),)
 NONE_IS_GOOD: Final[Steps] = ((0, GREEN), (1, VERMILLION))
 MEASURED: Final = "5m"  # the least step of what happens once in minutes: a shorter one shows mostly gaps
+HOURLY: Final = "60m"  # the same for rates of what happens once an hour
+MOMENT: Final = "dateTimeAsSystem"  # the unit of tables whose values are moments, in milliseconds
+PLAIN_TEXT: Final = "string"
+TALLEST: Final = 44  # pixels of a bar: a few bars would fill their panel with huge letters
 
 
 class Card(NamedTuple):
@@ -61,7 +65,7 @@ def lines(card: Card, queries: Queries, colours: Mapping[str, str], other: str =
         framed(timeseries.Panel(), card)
         .draw_style(options.GraphDrawStyle.LINE)
         .line_width(2)
-        .fill_opacity(5)
+        .fill_opacity(0)
         .show_points(options.VisibilityMode.AUTO)
         .axis_soft_min(0)
         .color_scheme(colour("shades", other))
@@ -95,24 +99,36 @@ def rows(card: Card, expr: str, titles: Mapping[str, str], sort: str = "", link:
 
 
 def many(card: Card, exprs: Queries, titles: Mapping[str, str], sort: str = "", link: str = "") -> table.Panel:
-    """A table with one column for each expression, by its title; rows with the same labels are one."""
-    panel = framed(table.Panel(), card).filterable(filterable=True).cell_height(options.TableCellHeight.SM)
-    single = len(exprs) == 1
-    shown = dict(titles)
-    for ref, (title, expr) in zip("ABCDEFG", exprs.items(), strict=False):
+    """A table with one column for each expression, by its title; rows with the same labels are one.
+
+    A unit of the panel would apply to every cell that reads as a number, ids of connectors too (1793 as 1.79 K), and a
+    unit of dates even to texts (as NaN): the panel has none, and moments are made times. What a panel says where there
+    is no data stands in its empty cells as well.
+    """
+    panel = framed(table.Panel(), card._replace(unit=PLAIN_TEXT)).filterable(filterable=True)
+    panel.cell_height(options.TableCellHeight.SM)
+    for ref, expr in zip("ABCDEFG", exprs.values(), strict=False):
         panel.with_target(query(ref, expr).instant().format(PromQueryFormat.TABLE))
-        if not single:
-            shown[f"Value #{ref}"] = title
-    if not single:
+    shown, moments = dict(titles), [titles.get("Value", "Value")]
+    if len(exprs) > 1:
+        moments = list(exprs)
+        shown |= {f"Value #{ref}": title for ref, title in zip("ABCDEFG", exprs, strict=False)}
         panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     panel.with_transformation(model.DataTransformerConfig(id_val="organize", options=organized(shown)))
+    if card.unit == MOMENT:
+        panel.with_transformation(model.DataTransformerConfig(id_val="convertFieldType", options=times(moments)))
     if sort:
         panel.sort_by([common.TableSortByFieldState().display_name(sort.lstrip("-")).desc(sort.startswith("-"))])
     return panel.data_links([row_link(link)]) if link else panel
 
 
+def times(columns: Iterable[str]) -> dict[str, object]:
+    """The options of the transformation that makes times of milliseconds, in columns that have their titles already."""
+    return {"fields": {}, "conversions": [{"targetField": name, "destinationType": "time"} for name in columns]}
+
+
 HIDDEN: Final = (
-    *("Time", "Value", "__name__", "instance", "job", "pod"),
+    *("Time", "Value", "__name__", "instance", "job", "pod", "operation"),
     *("connector_id", "rp_id", "rp_name", "change", "before", "after", "before_name", "after_name"),
 )
 
@@ -149,12 +165,15 @@ def bars(
     card: Card, expr: str, name: str, steps: Steps = PLAIN, colours: Mapping[str, str] | None = None
 ) -> bargauge.Panel:
     """A bar for each series of now, named by the legend `name`."""
+    # A gradient runs through all steps: a long good bar would begin in the colour of what is bad.
+    mode = options.BarGaugeDisplayMode.GRADIENT if steps == PLAIN else options.BarGaugeDisplayMode.BASIC
     panel = (
         framed(bargauge.Panel(), card)
         .with_target(query("A", expr, name).instant())
         .reduce_options(last())
         .orientation(options.VizOrientation.HORIZONTAL)
-        .display_mode(options.BarGaugeDisplayMode.BASIC)
+        .display_mode(mode)
+        .max_viz_height(TALLEST)
         .value_mode(options.BarGaugeValueMode.TEXT)
         .show_unfilled(show_unfilled=True)
         .min(0)

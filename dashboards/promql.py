@@ -113,4 +113,11 @@ def before_and_after(vector: str) -> str:
     for new, old in (("was", "before"), ("is", "after")):
         vector = f'label_replace({vector}, "{new}", "$1", "{old}", "(.*)")'
         vector = f'label_replace({vector}, "{new}", "$1", "{old}_name", "(.+)")'
+    return dashed(vector, "was", "is")
+
+
+def dashed(vector: str, *labels: str) -> str:
+    """The vector with a dash in place of labels that are empty."""
+    for label in labels:
+        vector = f'label_replace({vector}, "{label}", "-", "{label}", "")'
     return vector

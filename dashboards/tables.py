@@ -4,11 +4,10 @@ from typing import Final
 
 from dashboards import promql
 from dashboards.board import TO_OPERATION
-from dashboards.panels import Card, Drawn, rows
+from dashboards.panels import MOMENT, Card, Drawn, rows
 
 WHERE: Final = {"operation": "Operation", "channel": "Channel", "connector_id": "Connector", "name": "Name"}
 POINT: Final = {"rp_name": "Routing point", "rp_id": "Its id"}
-MOMENT: Final = "dateTimeAsIsoNoDateIfToday"
 
 
 def changed(*matchers: str) -> Drawn:
@@ -20,7 +19,7 @@ def changed(*matchers: str) -> Drawn:
     card = Card("What changed", about, MOMENT, 24, 8, "no connector changed in this range")
     titles = {"Value": "When", "operation": "Operation", "change": "Change", "channel": "Channel"}
     titles |= {"connector_id": "Connector", "name": "Name", "was": "Before", "is": "After"}
-    expr = f"{promql.before_and_after(promql.changes(*matchers))} * 1000"
+    expr = f"{promql.dashed(promql.before_and_after(promql.changes(*matchers)), 'name')} * 1000"
     return rows(card, expr, titles, sort="-When", link=TO_OPERATION)
 
 
@@ -30,9 +29,10 @@ def misrouted(*matchers: str) -> Drawn:
         "Connectors whose messages reach nobody: not routed, routed to a point that is not listed, or to one whose "
         "needed flow is off (chat for messengers, interaction for mail and twitter, either for facebook and instagram)."
     )
-    card = Card("Misrouted connectors", about, "short", 24, 7, "every connector leads somewhere")
-    titles = {"operation": "Operation", "fault": "Fault", **WHERE, "rp_id": "Routing point"}
-    return rows(card, promql.faults(*matchers), titles, sort="Operation", link=TO_OPERATION)
+    card = Card("Misrouted connectors", about, "short", 24, 6, "every connector leads somewhere")
+    titles = {"operation": "Operation", "fault": "Fault", **WHERE, **POINT}
+    faults = promql.dashed(promql.named(f"({promql.faults(*matchers)})"), "name", "rp_id")
+    return rows(card, faults, titles, sort="Operation", link=TO_OPERATION)
 
 
 def missing(*matchers: str) -> Drawn:
@@ -41,16 +41,17 @@ def missing(*matchers: str) -> Drawn:
         "Connectors that the last answer lacks while that answer is held back, because it lacks much at once: they "
         "count as removed when the next answer agrees."
     )
-    card = Card("Missing in a held answer", about, MOMENT, 12, 7, "no answer is held back")
-    titles = {"Value": "Since", **WHERE}
+    card = Card("Missing in a held answer", about, "short", 14, 5, "no answer is held back")
+    titles = {"Value": "Minutes", **WHERE}
     since = promql.series("wolkvox_connector_missing_timestamp_seconds", *matchers)
-    return rows(card, f"{since} * 1000", titles, sort="Since", link=TO_OPERATION)
+    minutes = f"floor((time() - {since}) / 60)"
+    return rows(card, promql.dashed(minutes, "name"), titles, sort="-Minutes", link=TO_OPERATION)
 
 
 def fewer(*matchers: str) -> Drawn:
     """The channels that have fewer connectors than the configuration expects."""
     about = "Channels with fewer connectors than `expect` says in the configuration, and how many there are too few."
-    card = Card("Fewer than expected", about, "short", 12, 7, "as many as expected, or nothing is expected")
+    card = Card("Fewer than expected", about, "short", 10, 5, "as many as expected, or nothing is expected")
     labels = "operation, channel"
     expected = promql.grouped(labels, "wolkvox_connectors_expected", *matchers)
     there = f"sum by ({labels}) ({promql.series('wolkvox_connectors', *matchers)})"
@@ -64,12 +65,13 @@ def fewer(*matchers: str) -> Drawn:
 def inventory(*matchers: str) -> Drawn:
     """Every connector with where it leads."""
     about = (
-        "Every connector of the last believed snapshot. First seen is when this exporter first believed it to exist. "
+        "Every connector of the last believed snapshot, and how many whole days this exporter has known it. "
         "The variable Search takes a regular expression of names; each column has a filter of its own."
     )
-    card = Card("Inventory", about, MOMENT, 24, 12, "no connector of that kind")
+    card = Card("Inventory", about, "short", 24, 12, "no connector of that kind")
     key = "operation, channel, connector_id"
     every = promql.named(promql.series("wolkvox_connector_info", 'name=~"(?i).*$search.*"', *matchers))
     seen = promql.grouped(key, "wolkvox_connector_first_seen_timestamp_seconds")
-    expr = f"({every}) * on ({key}) group_left () {seen} * 1000"
-    return rows(card, expr, {**WHERE, **POINT, "Value": "First seen"}, sort="Operation", link=TO_OPERATION)
+    days = f"floor((time() - {seen}) / 86400)"
+    expr = promql.dashed(f"({every}) * on ({key}) group_left () {days}", "name", "rp_id")
+    return rows(card, expr, {**WHERE, **POINT, "Value": "Days known"}, sort="Operation", link=TO_OPERATION)

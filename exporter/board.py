@@ -38,11 +38,16 @@ class Seat:
     revision: int = 0
     told: OperationState | None = None  # until something changes: pages know by it what to render anew
     expires: float = inf  # wall time at which a change that is told comes of age
+    soonest: float = inf  # the first of the dues
 
     @property
     def name(self) -> str:
         """The operation's name."""
         return self.target.operation.name
+
+    def due_after(self, uptime: float) -> float:
+        """The first of the dues after that time."""
+        return min((due.uptime for due in self.dues.values() if due.uptime > uptime), default=inf)
 
 
 class Board:
@@ -52,6 +57,7 @@ class Board:
         self.setup = setup
         self.seats: dict[str, Seat] = {}
         self._store = store
+        self._is_blocked = False
 
     def ask(self, seat: Seat, spec: UpstreamList, pace: float = 1.0) -> Ask:
         """The call of this list that the ledger is asked for."""
@@ -94,6 +100,7 @@ class Board:
     def tell(self, seat: Seat, now: Moment) -> None:
         """Sets the wall times of the dues as pages tell them; a list that waits for another has none of its own."""
         seat.told = None
+        seat.soonest = min((due.uptime for due in seat.dues.values()), default=inf)
         seat.next = {
             name: Next(now.wall + max(0.0, due.uptime - now.uptime), due.rule)
             for name, due in seat.dues.items()
@@ -139,6 +146,15 @@ class Board:
             seat.told, seat.expires = None, inf
         return bool(aged)
 
+    def block(self, *, is_blocked: bool) -> bool:
+        """Says whether the storage holds all calls up; True when that is new."""
+        if is_blocked == self._is_blocked:
+            return False
+        self._is_blocked = is_blocked
+        for seat in self.seats.values():
+            seat.told = None
+        return True
+
     def _told(self, seat: Seat, now: Moment) -> OperationState:
         # Of a list that could not be read nothing is told: counters that begin at 0 would seem to jump later.
         specs = [spec for spec in self.specs() if spec.name in seat.standings]
@@ -146,7 +162,9 @@ class Board:
             operation=seat.target.operation,
             intervals={spec.name: self.setup.intervals[spec.name] for spec in specs},
             standings=dict(seat.standings),
-            next=seat.next,
+            next={name: each._replace(rule=Rule.STORAGE) for name, each in seat.next.items()}
+            if self._is_blocked
+            else seat.next,
             spent=seat.spent,
             reserved=self.is_reserved(seat),
             names=self.setup.names,

@@ -7,22 +7,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from threading import Condition, RLock
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
-from exporter import report, schedule
+from exporter import report
 from exporter.board import Board, Seat
 from exporter.budget import Wait
 from exporter.clock import Clock
-from exporter.diff import Title
+from exporter.flights import Flight, Landed, landed
 from exporter.keeper import Keeper
 from exporter.model import DAY, Answer, Moment, Outcome
-from exporter.poll import Meaning, response, stands, titles, understand
+from exporter.poll import stands
 from exporter.setup import Setup
 from exporter.spec import UpstreamList
-from exporter.state import EMPTY, Ending, Histogram, Memory, Standing, State
-from exporter.store import Belief, Claim, Finished, Identity, Result, Store
+from exporter.state import EMPTY, Histogram, Standing, State
+from exporter.store import Finished, Identity, Store
 from exporter.tokens import Tokens
 
 log = structlog.get_logger()
@@ -31,23 +31,6 @@ Done = TypeVar("Done")
 LONGEST: Final = 1.0  # seconds between two turns: other processes' writes are followed within that
 TOKENS: Final = 10.0  # seconds between two looks at the tokens' sources
 ORPHANS: Final = 5.0  # seconds between two looks for calls whose owner died
-
-
-class Flight(NamedTuple):
-    """A call under way: its claim, its list and its server."""
-
-    claim: Claim
-    spec: UpstreamList
-    server: str
-
-
-class Landed(NamedTuple):
-    """A call that ended, and what must be written of it."""
-
-    flight: Flight
-    answer: Answer
-    meaning: Meaning
-    result: Result
 
 
 class Poller:
@@ -87,7 +70,6 @@ class Poller:
         self._is_loaded = False
         self._is_stopping = False
         self._is_news = True
-        self._told_healthy = True
         self.began = clock.now()
 
     def turn(self) -> float:
@@ -132,9 +114,9 @@ class Poller:
                 self._is_loaded = False
         if not self._is_loaded:
             self._is_loaded = self._attempt(self._load) is not None
-        for landed in self._unwritten[:]:
-            if self._write(landed):
-                self._unwritten.remove(landed)
+        for ended in self._unwritten[:]:
+            if self._write(ended):
+                self._unwritten.remove(ended)
         if self._is_loaded:
             self._attempt(self._follow)
 
@@ -182,6 +164,7 @@ class Poller:
         ready = [
             (due.uptime if not due.first else 0.0, order[name], seat.name, name)
             for seat in self._chosen()
+            if seat.soonest <= now.uptime
             for name, due in seat.dues.items()
             if due.uptime <= now.uptime
         ]
@@ -241,95 +224,52 @@ class Poller:
         """Understands the answer and writes it down; what cannot be written now is kept for a later turn."""
         with self._lock:
             try:
-                landed = self._understood(flight, answer)
+                ended = landed(flight, answer, self._board, self._clock.now())
             except Exception:
                 # The same boundary: an answer that trips a bug of ours is spent, and nothing is believed of it.
                 log.exception("answer not understood", operation=flight.claim.ask.operation, list=flight.spec.name)
-                landed = self._understood(flight, replace(answer, outcome=Outcome.INTERRUPTED))
-            if not self._write(landed):
-                self._unwritten.append(landed)
+                spent = replace(answer, outcome=Outcome.INTERRUPTED)
+                ended = landed(flight, spent, self._board, self._clock.now())
+            if not self._write(ended):
+                self._unwritten.append(ended)
             self._landing.notify_all()
         self._wake()
 
-    def _understood(self, flight: Flight, answer: Answer) -> Landed:
-        claim, spec = flight.claim, flight.spec
-        now, setup, seat = self._clock.now(), self._board.setup, self._asker(flight)
-        standing = seat.standings.get(spec.name, Standing()) if seat else Standing()
-        meaning = understand(answer, spec, standing, setup.trust, now.wall, self._title(seat))
-        if seat is None:
-            meaning = Meaning(meaning.outcome, meaning.reading, None, None, Memory())
-        reading, outcome, interval = meaning.reading, meaning.outcome, claim.ask.interval
-        counts = (reading.records, reading.rejected, reading.duplicates) if reading else ()
-        result = Result(
-            ending=Ending(outcome, claim.at.wall, now.wall, answer.duration, *counts),
-            at=now,
-            whole=answer.whole,
-            response=response(answer),
-            token_rest=schedule.token_rest(claim.rest, outcome, interval, answer.retry_after, now),
-            list_rest=schedule.list_rest(outcome, interval, now, essential=spec.essential),
-            belief=belief(standing, meaning) if seat else None,
-            read_meter=spec.left is not None and meaning.believed,
-        )
-        return Landed(flight, answer, meaning, result)
-
-    def _asker(self, flight: Flight) -> Seat | None:
-        """Whose answer it is after a reload that came meanwhile.
-
-        None where the operation went, or moved to another server: then the call counts and nothing is believed of it.
-        """
-        ask, seats = flight.claim.ask, self._board.seats
-        seat = seats.get(ask.operation) or next((each for each in seats.values() if each.token == ask.token), None)
-        return seat if seat and seat.target.operation.server == flight.server else None
-
-    def _title(self, seat: Seat | None) -> Title:
-        """The last known name of what a row refers to."""
-        if seat is None:
-            return lambda _list, _text: ""
-        names: dict[str, Callable[[str], str]] = {}
-
-        def title(name: str, text: str) -> str:
-            if name not in names:
-                standing = seat.standings.get(name, Standing())
-                names[name] = titles(standing.snapshot.rows if standing.snapshot else (), standing.memory)
-            return names[name](text)
-
-        return title
-
-    def _write(self, landed: Landed) -> bool:
+    def _write(self, ended: Landed) -> bool:
         """Writes an ended call down, and sets what follows from it; False when the storage failed."""
-        claim = landed.flight.claim
-        finished = self._attempt(lambda: self._store.finish(claim, landed.result))
+        claim = ended.flight.claim
+        finished = self._attempt(lambda: self._store.finish(claim, ended.result))
         if finished is None:
             return False
         del self._flights[claim.ask.operation]
         seat = self._board.seats.get(finished.operation)
         if seat is not None:
-            self._seat(seat, landed, finished)
+            self._seat(seat, ended, finished)
         self._is_news = True
         return True
 
-    def _seat(self, seat: Seat, landed: Landed, finished: Finished) -> None:
+    def _seat(self, seat: Seat, ended: Landed, finished: Finished) -> None:
         """Puts the ended call's list in its new place on the board."""
-        spec, now, meaning = landed.flight.spec, self._clock.now(), landed.meaning
+        spec, now, meaning = ended.flight.spec, self._clock.now(), ended.meaning
         standing = seat.standings.get(spec.name, Standing())
-        seat.standings[spec.name] = stands(standing, meaning, landed.result.ending, finished.tally)
+        seat.standings[spec.name] = stands(standing, meaning, ended.result.ending, finished.tally)
         seat.revision += 1  # ours; what others wrote meanwhile is still to be read
-        seat.spent = 0 if landed.result.read_meter else seat.spent
+        seat.spent = 0 if ended.result.read_meter else seat.spent
         if meaning.believed:
             seat.answered[spec.name] = self._board.questions(seat, spec)
         if not self._attempt(lambda: self._planned(seat, now)):
             self._is_loaded = False
-        histogram = self._durations.get(spec.name, EMPTY).observed(landed.answer.duration)
+        histogram = self._durations.get(spec.name, EMPTY).observed(ended.answer.duration)
         self._durations = {**self._durations, spec.name: histogram}
-        self._report(seat, landed)
+        self._report(seat, ended)
 
     def _planned(self, seat: Seat, now: Moment) -> bool:
         self._board.plan(seat, now)
         return True
 
-    def _report(self, seat: Seat, landed: Landed) -> None:
-        name, meaning, ending = landed.flight.spec.name, landed.meaning, landed.result.ending
-        report.ended(seat.name, name, ending, landed.answer, seat.next.get(name))
+    def _report(self, seat: Seat, ended: Landed) -> None:
+        name, meaning, ending = ended.flight.spec.name, ended.meaning, ended.result.ending
+        report.ended(seat.name, name, ending, ended.answer, seat.next.get(name))
         if ending.rejected:
             report.rejected(seat.name, name, ending)
         if meaning.held and meaning.reading and not meaning.believed:
@@ -340,10 +280,10 @@ class Poller:
     def _tell(self) -> None:
         """Hands the state on, if there is anything new in it."""
         now = self._clock.now()
-        self._is_news |= self._board.expire(now)
-        if not self._is_news and self._keeper.is_healthy == self._told_healthy:
+        self._is_news |= self._board.expire(now) | self._board.block(is_blocked=not self._keeper.is_healthy)
+        if not self._is_news:
             return
-        self._is_news, self._told_healthy = False, self._keeper.is_healthy
+        self._is_news = False
         self._publish(
             State(
                 operations=tuple(self._board.state(seat, now) for seat in self._board.seats.values()),
@@ -355,30 +295,13 @@ class Poller:
 
     def _until_next(self) -> float:
         """Seconds until something comes due; what was due in this turn had its chance, and waits for a landing."""
+        began = self.began.uptime
         dues = (
-            due.uptime
+            seat.soonest if seat.soonest > began else seat.due_after(began)
             for seat in self._chosen()
             if seat.name not in self._flights
-            for due in seat.dues.values()
-            if due.uptime > self.began.uptime
         )
-        return max(0.0, min(dues, default=self.began.uptime + LONGEST) - self._clock.now().uptime)
+        return max(0.0, min(dues, default=began + LONGEST) - self._clock.now().uptime)
 
     def _attempt(self, work: Callable[[], Done]) -> Done | None:
         return self._keeper.attempt(work, self._clock.now().uptime)
-
-
-def belief(standing: Standing, meaning: Meaning) -> Belief | None:
-    """What of the meaning is new to the storage; None after a failure."""
-    if meaning.reading is None or meaning.outcome.is_failure:
-        return None
-    if not meaning.believed or meaning.snapshot is None:
-        return Belief(held=meaning.held)
-    known = standing.snapshot.rows if standing.snapshot else None
-    return Belief(
-        at=meaning.snapshot.at,
-        rows=meaning.snapshot.rows if meaning.snapshot.rows != known else None,
-        memory=meaning.memory if meaning.memory != standing.memory else None,
-        held=meaning.held,
-        changes=meaning.changes,
-    )

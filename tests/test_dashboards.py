@@ -24,7 +24,7 @@ FOLDER = ROOT / "dashboards"
 # The public schema of the kind Dashboard, generated from grafana/grafana-foundation-sdk (Apache-2.0).
 SCHEMA = json.loads((Path(__file__).parent / "data" / "dashboard.jsonschema.json").read_text())
 KINDS = {"stat", "timeseries", "table", "state-timeline", "bargauge"}
-UNITS = {"short", "none", "s", "bytes", "percentunit", "dateTimeFromNow", "dateTimeAsIsoNoDateIfToday"}
+UNITS = {"short", "none", "string", "s", "bytes", "percentunit", "dateTimeFromNow"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 BUILT_IN = {
     "$__rate_interval": "2m",
@@ -235,6 +235,31 @@ def test_panels_have_titles_descriptions_units_and_a_text_for_no_data(name: str)
         assert panel["description"].endswith(".")
         assert defaults["unit"] in UNITS, panel["title"]
         assert defaults["noValue"], panel["title"]
+
+
+@each
+def test_tables_have_no_unit_that_would_rewrite_ids_and_texts(name: str) -> None:
+    for panel in panels(name):
+        if panel["type"] == "table":
+            assert panel["fieldConfig"]["defaults"]["unit"] == "string", panel["title"]
+
+
+@each
+def test_milliseconds_in_tables_are_made_times(name: str) -> None:
+    for panel in panels(name):
+        if panel["type"] == "table":
+            moments = ["* 1000" in target["expr"] for target in panel["targets"]]
+            steps = {step["id"]: step["options"] for step in panel["transformations"]}
+            made = steps.get("convertFieldType", {"conversions": []})["conversions"]
+            assert [each["destinationType"] for each in made] == ["time"] * sum(moments), panel["title"]
+
+
+@each
+def test_words_in_tables_stand_for_nothing_that_an_id_can_be(name: str) -> None:
+    for panel in panels(name):
+        if panel["type"] == "table":
+            mappings = panel["fieldConfig"]["defaults"].get("mappings", [])
+            assert all(int(value) < 0 for mapping in mappings for value in mapping["options"]), panel["title"]
 
 
 @each

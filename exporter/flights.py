@@ -1,0 +1,96 @@
+"""Calls under way and calls that ended: from an answer to all that must be written of it.
+
+Reads the board and changes nothing of it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from exporter import schedule
+from exporter.board import Board, Seat
+from exporter.diff import Title
+from exporter.model import Answer, Moment
+from exporter.poll import Meaning, response, titles, understand
+from exporter.spec import UpstreamList
+from exporter.state import Ending, Memory, Standing
+from exporter.store import Belief, Claim, Result
+
+
+class Flight(NamedTuple):
+    """A call under way: its claim, its list and its server."""
+
+    claim: Claim
+    spec: UpstreamList
+    server: str
+
+
+class Landed(NamedTuple):
+    """A call that ended, and what must be written of it."""
+
+    flight: Flight
+    answer: Answer
+    meaning: Meaning
+    result: Result
+
+
+def landed(flight: Flight, answer: Answer, board: Board, now: Moment) -> Landed:
+    """The ended call, understood by how its list stands now."""
+    claim, spec, seat = flight.claim, flight.spec, asker(flight, board)
+    standing = seat.standings.get(spec.name, Standing()) if seat else Standing()
+    meaning = understand(answer, spec, standing, board.setup.trust, now.wall, titles_of(seat))
+    if seat is None:
+        meaning = Meaning(meaning.outcome, meaning.reading, None, None, Memory())
+    reading, outcome, interval = meaning.reading, meaning.outcome, claim.ask.interval
+    counts = (reading.records, reading.rejected, reading.duplicates) if reading else ()
+    result = Result(
+        ending=Ending(outcome, claim.at.wall, now.wall, answer.duration, *counts),
+        at=now,
+        whole=answer.whole,
+        response=response(answer),
+        token_rest=schedule.token_rest(claim.rest, outcome, interval, answer.retry_after, now),
+        list_rest=schedule.list_rest(outcome, interval, now, essential=spec.essential),
+        belief=belief(standing, meaning) if seat else None,
+        read_meter=spec.left is not None and meaning.believed,
+    )
+    return Landed(flight, answer, meaning, result)
+
+
+def asker(flight: Flight, board: Board) -> Seat | None:
+    """Whose answer it is after a reload that came meanwhile.
+
+    None where the operation went, or moved to another server: then the call counts and nothing is believed of it.
+    """
+    ask, seats = flight.claim.ask, board.seats
+    seat = seats.get(ask.operation) or next((each for each in seats.values() if each.token == ask.token), None)
+    return seat if seat and seat.target.operation.server == flight.server else None
+
+
+def titles_of(seat: Seat | None) -> Title:
+    """The last known names of what rows refer to, looked up list by list when one is asked for."""
+    if seat is None:
+        return lambda _list, _text: ""
+    names: dict[str, Callable[[str], str]] = {}
+
+    def title(name: str, text: str) -> str:
+        if name not in names:
+            standing = seat.standings.get(name, Standing())
+            names[name] = titles(standing.snapshot.rows if standing.snapshot else (), standing.memory)
+        return names[name](text)
+
+    return title
+
+
+def belief(standing: Standing, meaning: Meaning) -> Belief | None:
+    """What of the meaning is new to the storage; None after a failure."""
+    if meaning.reading is None or meaning.outcome.is_failure:
+        return None
+    if not meaning.believed or meaning.snapshot is None:
+        return Belief(held=meaning.held)
+    known = standing.snapshot.rows if standing.snapshot else None
+    return Belief(
+        at=meaning.snapshot.at,
+        rows=meaning.snapshot.rows if meaning.snapshot.rows != known else None,
+        memory=meaning.memory if meaning.memory != standing.memory else None,
+        held=meaning.held,
+        changes=meaning.changes,
+    )
