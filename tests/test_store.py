@@ -21,7 +21,7 @@ from exporter.lists import LISTS
 from exporter.lists.connectors import Connector
 from exporter.model import DAY, Change, ChangeKind, Outcome
 from exporter.page import Renderer
-from exporter.state import Ending, Held, Memory, Snapshot
+from exporter.state import Ending, Held, Memory, Rule, Snapshot
 from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
 from exporter.store.database import Database
 from exporter.store.faults import reason
@@ -447,6 +447,20 @@ def test_a_database_that_another_process_holds_locked_stops_the_calls(exporter, 
     assert exporter.state.storage_healthy
     assert len(simulator.calls) == 4
     assert kept(simulator)
+
+
+def test_while_nothing_can_be_written_the_storage_is_the_rule_that_binds(exporter) -> None:
+    seconds(exporter, 5)
+    with closing(sqlite3.connect(exporter.folder / "state.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        exporter.clock.advance(600)
+        exporter.turn()
+        held = {each.rule for each in exporter.operation().next.values()}
+        holder.execute("ROLLBACK")
+    seconds(exporter, 10)
+
+    assert held == {Rule.STORAGE}
+    assert {each.rule for each in exporter.operation().next.values()} == {Rule.INTERVAL}
 
 
 def test_a_call_that_cannot_be_written_is_not_made(exporter, simulator) -> None:
