@@ -61,8 +61,6 @@ SIZES = [(), (1,), (0, 5), (CHUNK,), (CHUNK + 1,), (10, CHUNK * 3 + 7, 10), (CHU
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-    "sizes", [(), (1,), (0, 5), (CHUNK,), (CHUNK + 1,), (10, CHUNK * 3 + 7, 10), (CHUNK // 2,) * 5]
-)
 def test_chunks_are_no_larger_than_a_chunk_and_small_parts_go_together(sizes) -> None:
     parts = [bytes([place]) * size for place, size in enumerate(sizes)]
 
