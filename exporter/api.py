@@ -3,22 +3,22 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from exporter.model import Change, ChangeKind, Row
+from exporter.model import Change, Row
 from exporter.spec import UpstreamList
 from exporter.state import OperationState, State
 
 
 def change(operation: str, told: Change, spec: UpstreamList, *, names: bool) -> dict[str, Any]:
     """One change: when, whose, what, before and after. Names of entities are "" where they are not to be shown."""
-    hidden = told.kind is ChangeKind.RENAMED and not names
+    told = told.shown(names=names)
     return {
         "at": told.at,
         "operation": operation,
         **dict(zip(spec.key, told.key, strict=True)),
-        "name": told.name if names else "",
+        "name": told.name,
         "change": str(told.kind),
-        "before": "" if hidden else told.before,
-        "after": "" if hidden else told.after,
+        "before": told.before,
+        "after": told.after,
         "before_name": told.before_name,
         "after_name": told.after_name,
     }

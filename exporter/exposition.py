@@ -58,7 +58,7 @@ DUPLICATES: Final = gauge(
 )
 SUSPECT: Final = gauge(
     "wolkvox_snapshot_suspect",
-    "Whether the last answer is held back, because it lacks much, until the next one agrees.",
+    "Whether an answer is held back, because it lacks much, until a later one agrees.",
     *LIST,
 )
 RESPONSES: Final = counter(

@@ -18,7 +18,7 @@ def remember(
     old, new = titles(before), titles(after)
     gone = departed(memory.gone, old, new, now, retention)
     called = {**memory.titles, **old}
-    first_seen = dict.fromkeys(new, now) | dict(memory.first_seen)
+    first_seen = dict.fromkeys((*new, *gone), now) | dict(memory.first_seen)  # a damaged memory knows none of them
     return Memory(
         first_seen={key: first_seen[key] for key in (*new, *gone)},
         gone=gone,

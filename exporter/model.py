@@ -130,6 +130,14 @@ class Change(NamedTuple):
     before_name: str = ""
     after_name: str = ""
 
+    def shown(self, *, names: bool) -> "Change":
+        """The change as it may be shown: names of entities, and what a rename tells, only where `names` are."""
+        if names:
+            return self
+        if self.kind is ChangeKind.RENAMED:
+            return self._replace(name="", before="", after="")
+        return self._replace(name="")
+
 
 class Family(NamedTuple):
     """A metric family without its samples: name as exposed, type, help, and the labels every sample has."""

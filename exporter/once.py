@@ -68,7 +68,7 @@ class Once:
             lines = self.lines()
             pending = [line for line in lines if line.fate is Fate.NOT_YET and self._is_near(line, wait)]
             progress(len(lines) - len(pending), len(lines))
-            if not pending and not self._poller.is_busy:
+            if not pending and not self._poller.is_busy and (lines or self._state.storage_healthy):
                 return lines
             self._insist()
             self._bell.wait(min(pause, LONGEST))

@@ -62,6 +62,7 @@ class Poller:
         self._board = Board(setup, store)
         self._flights: dict[str, Flight] = {}
         self._unwritten: list[Landed] = []
+        self._done: set[tuple[str, str]] = set()  # what was polled once, where once is enough
         self._durations: Mapping[str, Histogram] = {}
         self._created: float | None = None
         self._looked_at_tokens = self._looked_for_orphans = -TOKENS
@@ -112,13 +113,19 @@ class Poller:
             self._looked_at_tokens = uptime
             if self._tokens.refresh(self._board.setup.targets):
                 self._is_loaded = False
-        if not self._is_loaded:
+        self._write_ends()  # before a reload takes effect: they belong to the operations as these were
+        if not self._is_loaded and not self._unwritten:
             self._is_loaded = self._attempt(self._load) is not None
-        for ended in self._unwritten[:]:
-            if self._write(ended):
-                self._unwritten.remove(ended)
-        if self._is_loaded:
+        if self._is_loaded and not self._unwritten:
             self._attempt(self._follow)
+
+    def _write_ends(self) -> None:
+        """Writes the ends that could not be written before, one after the other while the storage takes them."""
+        while self._unwritten:
+            ended = self._unwritten.pop(0)
+            if not self._write(ended):
+                self._unwritten.insert(0, ended)
+                return
 
     def _load(self) -> bool:
         """Makes the configured operations known to the storage, and reads how they stand."""
@@ -166,7 +173,7 @@ class Poller:
             for seat in self._chosen()
             if seat.soonest <= now.uptime
             for name, due in seat.dues.items()
-            if due.uptime <= now.uptime
+            if due.uptime <= now.uptime and (seat.name, name) not in self._done
         ]
         for _, _, operation, name in sorted(ready):
             seat = self._board.seats[operation]
@@ -202,6 +209,8 @@ class Poller:
         elif claim is not None:
             seat.spent += 1
             seat.told = None
+            if self._board.setup.eager:
+                self._done.add((seat.name, spec.name))
             flight = Flight(claim, spec, seat.target.operation.server)
             self._flights[seat.name] = flight
             call, token = self._board.setup.call, self._tokens[seat.name]
@@ -230,7 +239,7 @@ class Poller:
                 log.exception("answer not understood", operation=flight.claim.ask.operation, list=flight.spec.name)
                 spent = replace(answer, outcome=Outcome.INTERRUPTED)
                 ended = landed(flight, spent, self._board, self._clock.now())
-            if not self._write(ended):
+            if not (self._keeper.may_try(self._clock.now().uptime) and self._write(ended)):
                 self._unwritten.append(ended)
             self._landing.notify_all()
         self._wake()
@@ -241,7 +250,7 @@ class Poller:
         finished = self._attempt(lambda: self._store.finish(claim, ended.result))
         if finished is None:
             return False
-        del self._flights[claim.ask.operation]
+        self._flights.pop(claim.ask.operation, None)
         seat = self._board.seats.get(finished.operation)
         if seat is not None:
             self._seat(seat, ended, finished)
@@ -255,8 +264,7 @@ class Poller:
         seat.standings[spec.name] = stands(standing, meaning, ended.result.ending, finished.tally)
         seat.revision += 1  # ours; what others wrote meanwhile is still to be read
         seat.spent = 0 if ended.result.read_meter else seat.spent
-        if meaning.believed:
-            seat.answered[spec.name] = self._board.questions(seat, spec)
+        seat.answered[spec.name] = self._board.questions(seat, spec)
         if not self._attempt(lambda: self._planned(seat, now)):
             self._is_loaded = False
         histogram = self._durations.get(spec.name, EMPTY).observed(ended.answer.duration)

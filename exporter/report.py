@@ -42,16 +42,16 @@ def held(operation: str, name: str, answer: Held, *, names: bool) -> None:
 
 def changed(operation: str, change: Change, *, names: bool) -> None:
     """One change, with before and after; without the names of entities where they are not to be shown."""
-    hidden = change.kind is change.kind.RENAMED and not names
+    change = change.shown(names=names)
     log.info(
         "changed",
         operation=operation,
         list=change.list,
         change=str(change.kind),
         key=" ".join(change.key),
-        name=change.name if names else None,
-        before=None if hidden else change.before,
-        after=None if hidden else change.after,
+        name=change.name or None,
+        before=change.before or None,
+        after=change.after or None,
         before_name=change.before_name or None,
         after_name=change.after_name or None,
     )

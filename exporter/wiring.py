@@ -192,7 +192,7 @@ class Service:
         with self._reloading:
             try:
                 setup = self._read()
-            except ConfigError as error:
+            except (ConfigError, OSError) as error:  # OSError: certificates that are gone or no longer readable
                 self._reloads.failed()
                 # The faults are the event; a traceback of ours says nothing about somebody's file.
                 logger.error("configuration not reloaded, the running one stays", faults=str(error))  # noqa: TRY400
@@ -233,10 +233,10 @@ class Service:
 
     def step(self) -> float:
         """One turn of the loop; seconds until there is work again."""
-        if self._wants_reload:
-            self._wants_reload = False
-            self.reload()
         try:
+            if self._wants_reload:
+                self._wants_reload = False
+                self.reload()
             return self._poller.turn()
         except Exception:
             # The loop outlives a bug: the page stays, the next turn tries again, and /-/healthy tells if none begins.

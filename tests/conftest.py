@@ -73,7 +73,9 @@ def kill(store: Store) -> None:
 
 def drop(owners: Owners) -> None:
     """Frees an owner's lock and leaves its file."""
-    os.close(owners._handle or 0)  # noqa: SLF001 - no public way ends so rudely
+    handle = owners._handle  # noqa: SLF001 - no public way ends so rudely
+    if handle is not None:
+        os.close(handle)
 
 
 def ask_database(folder, question: str) -> list[tuple[Any, ...]]:

@@ -19,7 +19,7 @@ from exporter.encoding import Format
 from exporter.keeper import Keeper
 from exporter.lists import LISTS
 from exporter.lists.connectors import Connector
-from exporter.model import DAY, Change, ChangeKind, Outcome
+from exporter.model import DAY, Change, ChangeKind, Outcome, Secret
 from exporter.page import Renderer
 from exporter.state import Ending, Held, Memory, Rule, Snapshot
 from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
@@ -678,3 +678,33 @@ def test_no_token_is_in_any_file_of_the_storage_in_any_event_or_state(exporter, 
     told += [json.dumps(quiet_log, default=repr).encode(), repr(exporter.states).encode()]
     assert len(told) > 4
     assert not any(CANARY.encode() in text for text in told)
+
+
+def test_an_end_finds_its_place_in_a_copy_that_was_put_back(store, clock) -> None:
+    """A bug once: the operation of the call under way was never polled again."""
+    asked = Ask("acme", "connectors", store.token_hash(Secret(CANARY)), 300.0, 60.0, essential=True)
+    store.adopt([Identity("acme", "0010", asked.token)])
+    store.close()
+    copy = (store.folder / "state.db").read_bytes()
+    claim = store.claim(asked)
+    assert isinstance(claim, Claim)
+    store.close()
+    (store.folder / "state.db").write_bytes(copy)
+    ending = Ending(Outcome.OK, clock.wall, clock.wall, 0.1)
+
+    finished = store.finish(claim, Result(ending, clock.now(), whole=True, response=("200", "200")))
+
+    assert (finished.operation, finished.tally.outcomes) == ("acme", {"ok": 1})
+
+
+def test_a_damaged_memory_is_no_obstacle_to_the_next_answer(exporter, api) -> None:
+    """A bug once: a connector that went after it was never told, and the page was not made."""
+    exporter.turns(20)
+    exporter.close()
+    with closing(sqlite3.connect(exporter.folder / "state.db", isolation_level=None)) as database:
+        database.execute("UPDATE standing SET memory = x'00'")
+    exporter.start()
+    api.disconnect("email", "13")
+    exporter.turns(600)
+
+    assert [change.key for change in exporter.standing().recent] == [("email", "13")]

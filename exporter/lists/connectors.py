@@ -133,20 +133,10 @@ def changes(operation: str, standing: Standing) -> Iterator[Sample]:
             yield Sample((operation, channel, kind), counted.get((channel, kind), 0))
 
 
-def changed(operation: str, change: Change, *, names: bool) -> Sample:
-    """One change with before and after; a new name is as private as the old one."""
-    hidden = change.kind is ChangeKind.RENAMED and not names
-    labels = (
-        operation,
-        *change.key,
-        change.name if names else "",
-        change.kind,
-        "" if hidden else change.before,
-        "" if hidden else change.after,
-        change.before_name,
-        change.after_name,
-    )
-    return Sample(labels, change.at)
+def changed(operation: str, change: Change) -> Sample:
+    """One change with before and after."""
+    sides = (change.before, change.after, change.before_name, change.after_name)
+    return Sample((operation, *change.key, change.name, change.kind, *sides), change.at)
 
 
 def samples(state: OperationState) -> Samples:
@@ -158,9 +148,10 @@ def samples(state: OperationState) -> Samples:
     yield CONNECTORS, (Sample((name, *pair), n) for pair, n in counts(standing).items())
     yield INFO, info(name, standing.snapshot.rows, names=state.names)
     keys = dict.fromkeys(row.key for row in standing.snapshot.rows)
-    yield FIRST_SEEN, (Sample((name, *key), standing.memory.first_seen[key]) for key in keys)
+    first_seen = standing.memory.first_seen
+    yield FIRST_SEEN, (Sample((name, *key), first_seen[key]) for key in keys if key in first_seen)
     yield CHANGES, changes(name, standing)
-    yield CHANGED, (changed(name, change, names=state.names) for change in told(standing.recent, state.at))
+    yield CHANGED, (changed(name, each.shown(names=state.names)) for each in told(standing.recent, state.at))
     if standing.held is not None:
         since = standing.held.at
         yield MISSING, (each._replace(value=since) for each in info(name, standing.held.missing, names=state.names))

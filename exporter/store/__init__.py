@@ -120,7 +120,7 @@ class Store:
         return self._database.id == self._adopted
 
     def claim(self, ask: Ask) -> Claim | Wait:
-        """Writes a call down before it leaves; or the wait until it would be legal, and nothing is written."""
+        """Writes a call down before it leaves; or the wait until it would be legal, and no call is written."""
         written: set[tuple[str, int]] = set()
         try:
             with self._database.transaction() as db:
@@ -206,7 +206,7 @@ class Store:
     def _end(self, db: sqlite3.Connection, claim: Claim, result: Result) -> str:
         """Writes all that follows from the end of a call; whose it was."""
         name, token = claim.ask.list, claim.ask.token
-        is_known = claim.database == self._database.id
+        is_known = claim.database == self._database.id and ledger.has(db, claim)
         number = claim.id if is_known else ledger.write(db, claim.ask, self._owners.live(), claim.at)
         operation = ledger.bearer(db, number)
         ledger.finish(db, number, result.ending, result.at, whole=result.whole)

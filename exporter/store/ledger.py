@@ -128,6 +128,12 @@ def token_rest(db: sqlite3.Connection, token: str) -> Rest | None:
     return next(iter(rests(db, token, "")), None)
 
 
+def has(db: sqlite3.Connection, claim: Claim) -> bool:
+    """True when the claim stands there: in a copy that was put back it does not, or its number is another's."""
+    row = db.execute("SELECT token, claimed_boot, claimed_uptime FROM call WHERE id = ?", (claim.id,)).fetchone()
+    return bool(row == (claim.ask.token, claim.at.boot, claim.at.uptime))
+
+
 def bearer(db: sqlite3.Connection, number: int) -> str:
     """The operation that the call belongs to now: it may have been renamed while the call was under way."""
     return str(db.execute("SELECT operation FROM call WHERE id = ?", (number,)).fetchone()[0])

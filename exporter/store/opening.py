@@ -96,7 +96,7 @@ class Opening:
             return False
         try:
             with closed(connect(self.path)) as connection:
-                return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",) or self._moved_aside()
+                return connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",) or self._moved_aside()
         except sqlite3.DatabaseError as error:
             if primary(error) not in BROKEN:
                 raise
