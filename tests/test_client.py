@@ -670,16 +670,17 @@ def test_a_body_waits_for_room_no_longer_than_its_deadline() -> None:
 
 
 MEMORY = """
-import resource, sys, time
+import sys, time
+sys.path.insert(0, "tests")
+from peak import peak
 from exporter.client import Client, Upstream
 from exporter.model import Secret
 
 client = Client(Upstream(sys.argv[1]), "test", time.monotonic, wall=time.time)
 client.call("0010", "token_info", Secret(sys.argv[2]))
-unit = 1 if sys.platform == "darwin" else 1024
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 answer = client.call("0010", "connectors", Secret(sys.argv[2]))
-print(answer.outcome, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
+print(answer.outcome, peak() - before)
 """
 
 

@@ -5,7 +5,6 @@ The exporters run in processes of their own, so that their memory can be measure
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Exporter, FakeClock
+from peak import peak
 from prometheus_client import CollectorRegistry
 
 from exporter.client import Client, Upstream
@@ -145,7 +145,7 @@ def poll_all(folder: str, url: str, later: str) -> None:
         while threads:
             threads.pop().join()
     exporter.turn()
-    most = megabytes()  # the page of 60,000 connectors, which one of the answers brings, is no matter of polling
+    most = peak() / 2**20  # the page of 60,000 connectors, which one of the answers brings, is no matter of polling
     page = Renderer(LISTS, CollectorRegistry()).page(exporter.state).body(Format.TEXT, compress=False).decode()
     print(json.dumps({"megabytes": most, "page": page, "operations": told(exporter)}))  # noqa: T201 - to its parent
 
@@ -162,12 +162,6 @@ def told(exporter: Exporter) -> dict[str, dict[str, object]]:
         for name, standing in standings.items()
         if standing.ending and standing.snapshot
     }
-
-
-def megabytes() -> float:
-    """The most memory that this process ever held."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1024 if sys.platform.startswith("linux") else 1024 * 1024)
 
 
 def child(folder, url: str, later: float):
