@@ -137,8 +137,7 @@ class Poller:
         self._store.adopt(Identity(seat.name, seat.target.operation.server, seat.token) for seat in seats)
         revisions, before = self._store.revisions(), self._board.seats
         for seat in seats:
-            if seat.name in before:
-                seat.answered = before[seat.name].answered
+            seat.answered = before[seat.name].answered
             self._board.load(seat, now)
             seat.revision = revisions.get(seat.name, 0)
         self._created = self._store.created()
