@@ -13,7 +13,7 @@ from exporter.recent import expiry
 from exporter.setup import Setup, Target
 from exporter.spec import UpstreamList
 from exporter.state import Next, OperationState, Rule, Standing
-from exporter.store import Ask, Binding, Store
+from exporter.store import Ask, Store
 
 
 class Due(NamedTuple):
@@ -89,7 +89,7 @@ class Board:
     def plan(self, seat: Seat, now: Moment) -> None:
         """Sets when each list of the operation is due, by the ledger; StoreError."""
         for spec in self.specs():
-            seat.dues[spec.name] = self._due(seat, spec, self._store.binding(self.ask(seat, spec)), now)
+            seat.dues[spec.name] = self._due(seat, spec, now)
         self.tell(seat, now)
 
     def postpone(self, seat: Seat, name: str, wait: Wait, now: Moment) -> None:
@@ -177,15 +177,16 @@ class Board:
         late = None if due.first else now.uptime - due.uptime
         return schedule.pace(seat.name, self.setup.intervals[spec.name], late)
 
-    def _due(self, seat: Seat, spec: UpstreamList, binding: Binding, now: Moment) -> Due:
-        if self.is_reserved(seat) and spec.left is None:
+    def _due(self, seat: Seat, spec: UpstreamList, now: Moment) -> Due:
+        ask, is_reserved = self.ask(seat, spec), self.is_reserved(seat)
+        binding = self._store.binding(ask)
+        if is_reserved and spec.left is None:
             return Due(inf, Rule.RESERVE)
-        ask = self.ask(seat, spec)
         legal = budget.wait(binding.past, ask.interval, now, essential=spec.essential)
         if binding.planned is None or self.setup.eager:
             return Due(now.uptime + legal.seconds, legal.rule, first=True)
         pace = 1.0 if self.is_questioned(seat, spec) else binding.planned.pace
-        interval = budget.glimpse(ask.interval) if self.is_reserved(seat) else ask.interval
+        interval = budget.glimpse(ask.interval) if is_reserved else ask.interval
         planned = interval * pace - budget.elapsed(binding.planned.finished, now)
         if legal.seconds > max(planned, 0.0):
             return Due(now.uptime + legal.seconds, legal.rule)
