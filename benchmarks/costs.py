@@ -30,8 +30,8 @@ from exporter.poller import Poller
 from exporter.setup import Setup
 from exporter.state import State
 from exporter.store import Access
-from exporter.web import application
-from exporter.wiring import Assembly, Service, configured, registry, stored
+from exporter.web import Application
+from exporter.wiring import Assembly, Service, configured, stored, vitals
 
 SCRAPES: Final = 500
 TURNS: Final = 200
@@ -57,7 +57,7 @@ def scrape(folder: Folder) -> tuple[str, int, Work]:
     options = flags.parse(folder.flags, {})
     service = Service(options, lambda: setup(folder), Steps())
     service.step()
-    site, loop = application(service.site()), asyncio.new_event_loop()
+    site, loop = Application(service.site()), asyncio.new_event_loop()
 
     def work() -> None:
         loop.run_until_complete(scrapes(site))
@@ -92,7 +92,7 @@ async def drop(_: Message) -> None:
 def poll(folder: Folder) -> tuple[str, int, Work]:
     """Turns of the poller, of which each finds one list of one operation due, answers it at once and renders."""
     options, clock = flags.parse(folder.flags, {}), Steps()
-    renderer = Renderer(LISTS, registry(about_process=True))
+    renderer = Renderer(LISTS, vitals(about_process=True))
     done: list[str] = []
 
     pages: list[Page] = []

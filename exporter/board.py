@@ -82,14 +82,17 @@ class Board:
 
     def load(self, seat: Seat, now: Moment) -> None:
         """Reads from the storage how the operation stands; StoreError."""
-        seat.standings = {spec.name: self._store.standing(seat.name, spec.name) for spec in self.specs()}
-        seat.spent = self._store.spent(seat.token)
-        self.plan(seat, now)
+        with self._store.together():
+            seat.standings = {spec.name: self._store.standing(seat.name, spec.name) for spec in self.specs()}
+            seat.spent = self._store.spent(seat.token)
+            self.plan(seat, now)
 
     def plan(self, seat: Seat, now: Moment) -> None:
         """Sets when each list of the operation is due, by the ledger; StoreError."""
-        for spec in self.specs():
-            seat.dues[spec.name] = self._due(seat, spec, now)
+        is_reserved = self.is_reserved(seat)
+        with self._store.together():
+            for spec in self.specs():
+                seat.dues[spec.name] = self._due(seat, spec, now, is_reserved=is_reserved)
         self.tell(seat, now)
 
     def postpone(self, seat: Seat, name: str, wait: Wait, now: Moment) -> None:
@@ -177,8 +180,8 @@ class Board:
         late = None if due.first else now.uptime - due.uptime
         return schedule.pace(seat.name, self.setup.intervals[spec.name], late)
 
-    def _due(self, seat: Seat, spec: UpstreamList, now: Moment) -> Due:
-        ask, is_reserved = self.ask(seat, spec), self.is_reserved(seat)
+    def _due(self, seat: Seat, spec: UpstreamList, now: Moment, *, is_reserved: bool) -> Due:
+        ask = self.ask(seat, spec)
         binding = self._store.binding(ask)
         if is_reserved and spec.left is None:
             return Due(inf, Rule.RESERVE)

@@ -22,7 +22,7 @@ from exporter.server import ListenError
 from exporter.setup import Setup
 from exporter.simulator import Simulator, demo_accounts, scenario_listing
 from exporter.store import Access, Store
-from exporter.wiring import USER_AGENT, Assembly, Service, configured, in_thread, registry, serving, stored
+from exporter.wiring import USER_AGENT, Assembly, Service, configured, in_thread, serving, stored, vitals
 
 log = structlog.get_logger()
 
@@ -128,7 +128,7 @@ def poll_once(options: Options, environ: Mapping[str, str], redactor: Redactor) 
         lines = round_.run(arguments.wait, once.progress(sys.stderr))
     finally:
         store.close()
-    renderer = Renderer(LISTS, registry(about_process=False))
+    renderer = Renderer(LISTS, vitals(about_process=False))
     give(arguments.output, once.rendered(arguments.format, round_, lines, renderer, clock.now().wall))
     return once.exit_code(lines)
 

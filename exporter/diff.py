@@ -20,10 +20,12 @@ def diff(
     """
     if not spec.watches:
         return ()
-    old, new = by_key(before), by_key(after)
+    was, is_now = tuple(before), tuple(after)
+    touched = {row.key for row in set(was) ^ set(is_now)}
+    old, new = (by_key(row for row in rows if row.key in touched) for rows in (was, is_now))
     return tuple(
         change
-        for key in sorted(old.keys() | new.keys())
+        for key in sorted(touched)
         for change in compare(
             old.get(key, []), new.get(key, []), spec.watches, partial(Change, at, spec.name, key), title
         )

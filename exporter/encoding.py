@@ -5,11 +5,11 @@ library takes twenty times as long for them, which is the difference between a p
 holds up a scrape. A property test holds both byte-identical.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
@@ -55,27 +55,15 @@ def encoded(collector: Collector, form: Format) -> bytes:
     return _text(collector)
 
 
-def live(collector: Collector, form: Format) -> bytes:
-    """What `encoded` says of the collector, with heads and label texts kept from one scrape to the next."""
-    told = []
-    for metric in collector.collect():
-        told.append(head(metric.name, metric.type, metric.documentation, form))
-        told += [
-            f"{series(name, tuple(labels.items()))} {number(value)}\n" for name, labels, value, *_ in metric.samples
-        ]
-    return "".join(told).encode()
-
-
 @lru_cache(maxsize=1024)
 def head(name: str, kind: str, text: str, form: Format) -> str:
     """The HELP and TYPE lines of a metric of the library's."""
     return encoded(Once([Metric(name, text, kind)]), form).decode()
 
 
-@lru_cache(maxsize=4096)
-def series(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+def series(name: str, labels: Mapping[str, str]) -> str:
     """Name and labels of a sample of the library's."""
-    pairs = ",".join(f'{label}="{escaped(text)}"' for label, text in sorted(labels))
+    pairs = ",".join(f'{label}="{escaped(text)}"' for label, text in sorted(labels.items()))
     return f"{name}{{{pairs}}}" if pairs else name
 
 
@@ -87,24 +75,34 @@ def header(family: Family, form: Format) -> bytes:
 
 def lines(family: Family, samples: Iterable[Sample]) -> bytes:
     """The sample lines, which are the same in all formats; of those with the same labels the last one stays."""
-    order = sorted(range(len(family.labels)), key=family.labels.__getitem__)
-    pairs = ",".join(f'{family.labels[place]}="%s"' for place in order)
-    template, pick = f"{family.name}{{{pairs}}}", itemgetter(*order) if order else None
-    distinct = {
-        template % pick(sample.labels) if pick and is_plain(family, sample) else named(family, sample): sample.value
-        for sample in samples
-    }
+    some = tuple(samples)
+    if family.labels and are_plain(family, some):
+        template, pick = plain_form(family)
+        names = [template % pick(sample.labels) for sample in some]
+    else:
+        names = [named(family, sample) for sample in some]
+    distinct = dict(zip(names, [sample.value for sample in some], strict=True))
     text = "".join([f"{series} {number(value)}\n" for series, value in distinct.items()])
     return text.encode("utf-8", "replace")
 
 
-def is_plain(family: Family, sample: Sample) -> bool:
-    """True when its labels can be written as they are, in the family's order: as nearly all can."""
-    if len(sample.labels) != len(family.labels):
+@lru_cache(maxsize=256)
+def plain_form(family: Family) -> tuple[str, Callable[[tuple[str, ...]], Any]]:
+    """A series of the family with places for its labels, and what puts them into the order of these places."""
+    order = sorted(range(len(family.labels)), key=family.labels.__getitem__)
+    pairs = ",".join(f'{family.labels[place]}="%s"' for place in order)
+    return f"{family.name}{{{pairs}}}", itemgetter(*order)
+
+
+def are_plain(family: Family, samples: Sequence[Sample]) -> bool:
+    """True when all labels can be written as they are, in the family's order: as nearly all can."""
+    width = len(family.labels)
+    if not all(len(each.labels) == width and not (each.extra or each.suffix) for each in samples):
         return False
-    text = "".join(sample.labels)
-    special = "\\" in text or '"' in text or "\n" in text
-    return not (special or len(text) > LONGEST or sample.extra or sample.suffix)
+    texts = [text for each in samples for text in each.labels]
+    together = "".join(texts)
+    is_special = "\\" in together or '"' in together or "\n" in together
+    return not is_special and (len(together) <= LONGEST or max(map(len, texts)) <= LONGEST)
 
 
 def named(family: Family, sample: Sample) -> str:

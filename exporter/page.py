@@ -8,15 +8,14 @@ from collections.abc import Iterable, Mapping
 from threading import Lock
 from typing import Final
 
-from prometheus_client.registry import Collector
-
 from exporter import exposition, pieces
-from exporter.encoding import END, Format, Lines, header, live, rendered
+from exporter.encoding import END, Format, Lines, header, rendered
 from exporter.exposition import merged, of_exporter, of_operation
 from exporter.model import Family
 from exporter.pieces import Piece, Stream
 from exporter.spec import UpstreamList
 from exporter.state import OperationState, State
+from exporter.vitals import Vitals
 
 BLOCK: Final = 32  # operations whose lines of one family are compressed together
 OWN: Final = ""  # stands for the exporter among the names; no operation has this one
@@ -27,12 +26,12 @@ class Page:
     """One version of everything that /metrics and /probe say; immutable but for its caches."""
 
     def __init__(
-        self, lines: Mapping[str, Lines], sections: Mapping[Family, Piece], headers: "Headers", live: Collector
+        self, lines: Mapping[str, Lines], sections: Mapping[Family, Piece], headers: "Headers", vitals: Vitals
     ) -> None:
         self._lines = lines
         self._sections = sections
         self._headers = headers
-        self._live = live
+        self._vitals = vitals
         self._wholes: dict[tuple[Format, str | None], Piece] = {}
         self._lock = Lock()
         self.operations = tuple(lines)
@@ -40,13 +39,14 @@ class Page:
     def stream(self, form: Format, *, compress: bool, operation: str | None = None) -> Stream:
         """The whole page, or one operation's own families; KeyError for an operation that is not there."""
         start = self._whole(form, operation)
-        now = b"" if operation is not None else live(self._live, form)
+        now = b"" if operation is not None else self._vitals.text(form)
         rest = now + (END if form is Format.OPENMETRICS else b"")
         return (pieces.gzipped if compress else pieces.plain)(start, rest)
 
     def body(self, form: Format, *, compress: bool, operation: str | None = None) -> bytes:
         """The bytes of `stream` in one."""
-        return b"".join(self.stream(form, compress=compress, operation=operation).chunks)
+        stream = self.stream(form, compress=compress, operation=operation)
+        return b"".join([part for batch in stream.batches for part in batch])
 
     def warm(self, page: "Page | None") -> None:
         """Puts together what was asked of the page before, so that the next scrape finds it ready."""
@@ -124,10 +124,10 @@ class Grid:
 class Renderer:
     """States into pages; what did not change since the last state is neither rendered nor compressed again."""
 
-    def __init__(self, lists: Mapping[str, UpstreamList], live: Collector) -> None:
+    def __init__(self, lists: Mapping[str, UpstreamList], vitals: Vitals) -> None:
         self._lists = lists
         self._families = exposition.families(lists)
-        self._live = live
+        self._vitals = vitals
         self._headers = Headers()
         self._told: dict[str, OperationState] = {}
         self._grid = Grid((), self._families)
@@ -144,7 +144,7 @@ class Renderer:
         self._told = {each.operation.name: each for each in state.operations}
         self._grid.put(OWN, rendered(merged(of_exporter(state))))
         lines = {name: self._grid.lines[name] for name in names}
-        page = Page(lines, self._grid.sections(), self._headers, self._live)
+        page = Page(lines, self._grid.sections(), self._headers, self._vitals)
         page.warm(self._page)
         self._page = page
         return page

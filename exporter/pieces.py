@@ -1,12 +1,13 @@
-"""Bytes in pieces, each compressed once, joined to one gzip member and given out in chunks. Knows no metric.
+"""Bytes in pieces, each compressed once, joined to one gzip member and given out in batches. Knows no metric.
 
 Several members are more than some clients read (curl, httpx). Deflated data may be cut after a full flush: it ends on
 a byte there and refers to nothing before it, so such parts can be put together in any order.
 """
 
 import struct
+import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from exporter.checksums import combined
@@ -14,8 +15,13 @@ from exporter.checksums import combined
 GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 LEVEL: Final = 3  # a fifth smaller than the fastest level for next to nothing; higher ones take several times as long
 RAW: Final = -zlib.MAX_WBITS
-CHUNK: Final = 65_536  # bytes that are handed over at a time: what a reader that stalls holds in memory
+# Bytes that are handed over at a time. asyncio keeps what a stalled reader does not take: before Python 3.12 a copy, so
+# that it has to be small there, since then a view of the bytes that lie here anyway.
+CHUNK: Final = 1_048_576 if sys.version_info >= (3, 12) else 65_536
+FEW: Final = 16  # parts that are written as they are
 Parts = tuple[bytes, ...]
+Buffer = bytes | memoryview
+Batch = Sequence[Buffer]
 
 
 class Piece(NamedTuple):
@@ -28,10 +34,10 @@ class Piece(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """Bytes on their way: how many, and chunk by chunk."""
+    """Bytes on their way: how many, and batch by batch."""
 
     size: int
-    chunks: Iterator[bytes | memoryview]
+    batches: Iterator[Batch]
 
 
 def piece(plain: Parts) -> Piece:
@@ -57,7 +63,7 @@ def whole(pieces: Iterable[Piece]) -> Piece:
 def plain(start: Piece, rest: bytes) -> Stream:
     """The bytes of both; what lies in memory is not copied as a whole."""
     parts = (part for parts in start.plain for part in parts)
-    return Stream(start.size + len(rest), chunks((*parts, rest)))
+    return Stream(start.size + len(rest), batches((*parts, rest)))
 
 
 def gzipped(start: Piece, rest: bytes) -> Stream:
@@ -65,22 +71,30 @@ def gzipped(start: Piece, rest: bytes) -> Stream:
     squeeze = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
     trailer = struct.pack("<II", zlib.crc32(rest, start.crc), (start.size + len(rest)) & 0xFFFFFFFF)
     end = b"".join((squeeze.compress(rest), squeeze.flush(), trailer))
-    return Stream(len(GZIP_HEADER) + len(start.deflated) + len(end), chunks((GZIP_HEADER, start.deflated, end)))
+    return Stream(len(GZIP_HEADER) + len(start.deflated) + len(end), batches((GZIP_HEADER, start.deflated, end)))
 
 
-def chunks(parts: Iterable[bytes]) -> Iterator[bytes | memoryview]:
-    """The parts in chunks of about `CHUNK` bytes: small ones together, of a large one views."""
-    gathered: list[bytes] = []
+def batches(parts: Iterable[bytes]) -> Iterator[Batch]:
+    """The parts in batches of at most `CHUNK` bytes: views of what lies in memory, copies of crowds of small parts."""
+    batch: list[Buffer] = []
     size = 0
     for part in parts:
-        if size + len(part) > CHUNK and gathered:
-            yield b"".join(gathered)
-            gathered, size = [], 0
-        if len(part) > CHUNK:
-            view = memoryview(part)
-            yield from (view[place : place + CHUNK] for place in range(0, len(part), CHUNK))
-        else:
-            gathered.append(part)
-            size += len(part)
-    if gathered:
-        yield b"".join(gathered)
+        for view in (part,) if len(part) <= CHUNK else views(part):
+            if size + len(view) > CHUNK and batch:
+                yield packed(batch)
+                batch, size = [], 0
+            batch.append(view)
+            size += len(view)
+    if batch:
+        yield packed(batch)
+
+
+def views(part: bytes) -> Iterator[memoryview]:
+    """Views of at most `CHUNK` bytes."""
+    view = memoryview(part)
+    return (view[place : place + CHUNK] for place in range(0, len(part), CHUNK))
+
+
+def packed(batch: Batch) -> Batch:
+    """The batch, as one where it has more parts than one call of the kernel takes with ease."""
+    return batch if len(batch) <= FEW else (b"".join(batch),)

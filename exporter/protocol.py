@@ -5,12 +5,25 @@ uvicorn itself closes idle connections only: one that drips its headers, or neve
 
 import asyncio
 import socket
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MOST: Final = 4000  # connections; beyond it the one that has waited longest without a request goes
+
+
+class Ready(NamedTuple):
+    """An answer that nothing has to be waited for: status line and header lines, the body, what its end is told to."""
+
+    head: bytes
+    batches: Iterator[Sequence[bytes | memoryview]]
+    done: Callable[[], None]
+
+
+AtOnce = Callable[[Scope], Ready | None]
 
 
 @dataclass
@@ -30,11 +43,17 @@ class Patience:
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
 
-    def __init__(self, *args: Any, patience: Patience, **kwargs: Any) -> None:
+    What `at_once` has an answer for is written where the request is read: no task, no second turn of the loop, head and
+    body in one piece. Everything else, and what it has no answer for, goes to the application.
+    """
+
+    def __init__(self, *args: Any, patience: Patience, at_once: AtOnce, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._patience = patience
+        self._at_once = at_once
+        self._may_hurry = False  # once for each piece of data: many requests in one must not hold up the loop
         self._request_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
         self._received = 0
@@ -66,13 +85,18 @@ class Protocol(HttpToolsProtocol):
             if self._received > self._patience.bytes:
                 self.send_400_response("The request is too large.")
                 return
+        self._may_hurry = True
         super().data_received(data)
+        self._may_hurry = False
 
     def on_message_complete(self) -> None:
         """The whole request is here: now its answer must be read in time."""
         self._stop_waiting()
         super().on_message_complete()
-        if self._answer_timer is None or not self.transport.get_write_buffer_size():
+        is_read = not self.transport.get_write_buffer_size()
+        if is_read and self.cycle.response_complete:
+            return
+        if self._answer_timer is None or is_read:
             self._cancel_answer()
             self._answer_timer = self.loop.call_later(self._patience.answer, self._end_answer)
 
@@ -81,6 +105,48 @@ class Protocol(HttpToolsProtocol):
         super().on_response_complete()
         if not self.transport.get_write_buffer_size():
             self._cancel_answer()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # as above
+        ready = self._hurried(cycle.scope)  # type: ignore[arg-type]  # a mapping, as ASGI has it
+        if ready is None:
+            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+            return
+        cycle.response_started = True
+        ending = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.writelines((ready.head, ending, *next(ready.batches, ())))
+        for batch in ready.batches:
+            self.transport.writelines(batch)
+            if self.flow.write_paused:
+                task = self.loop.create_task(self._give_rest(cycle, ready))
+                self.tasks.add(task)
+                task.add_done_callback(self.tasks.discard)
+                return
+        self._finish(cycle, ready)
+
+    def _hurried(self, scope: Scope) -> Ready | None:
+        """The answer, where it may be given at once and there is one."""
+        if not self._may_hurry or scope["method"] != "GET" or self.flow.write_paused:
+            return None
+        self._may_hurry = False
+        try:
+            return self._at_once(scope)
+        except Exception:  # noqa: BLE001 - the application meets the same bug, and says so in log and answer
+            return None
+
+    async def _give_rest(self, cycle: RequestResponseCycle, ready: Ready) -> None:
+        for batch in ready.batches:
+            await self.flow.drain()
+            if cycle.disconnected:
+                break
+            self.transport.writelines(batch)
+        self._finish(cycle, ready)
+
+    def _finish(self, cycle: RequestResponseCycle, ready: Ready) -> None:
+        ready.done()
+        cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def _wait_for_request(self) -> None:
         self._received = 0

@@ -1,5 +1,6 @@
 """The web server in a thread with its own loop: sockets that are bound before anything is promised."""
 
+import asyncio
 import socket
 from collections.abc import Iterable
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.protocol import Patience, Protocol
+from exporter.protocol import AtOnce, Patience, Protocol
 
 KEEP_ALIVE: Final = 90  # seconds, longer than most scrape intervals
 GRACE: Final = 1  # seconds that open connections get when the server ends
@@ -43,15 +44,26 @@ def listening(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
+def connections(patience: Patience, at_once: AtOnce) -> type[asyncio.Protocol]:
+    """What makes a connection of ours where uvicorn makes one of its own."""
+    return partial(Protocol, patience=patience, at_once=at_once)  # type: ignore[return-value]  # it is called alone
+
+
 class Server:
     """Serves one application on listening sockets until it is stopped."""
 
-    def __init__(self, application: ASGIApp, sockets: list[socket.socket], patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        sockets: list[socket.socket],
+        patience: Patience | None = None,
+        at_once: AtOnce = lambda _: None,
+    ) -> None:
         self._sockets = sockets
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
-                http=partial(Protocol, patience=patience or Patience()),  # type: ignore[arg-type]  # it makes what is asked for
+                http=connections(patience or Patience(), at_once),
                 ws="none",
                 lifespan="off",
                 loop="asyncio",

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from string import Template
 from typing import Final
@@ -22,6 +23,7 @@ from exporter.model import Change
 from exporter.negotiation import Offer, accepts_gzip, preferred
 from exporter.page import Page
 from exporter.pieces import Stream
+from exporter.protocol import Ready
 from exporter.spec import UpstreamList
 from exporter.state import State
 from exporter.store import StoreError
@@ -35,6 +37,17 @@ SAFE: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+}
+RawHeaders = list[tuple[bytes, bytes]]
+CODING: Final = {True: [(b"content-encoding", b"gzip")], False: []}
+HEADERS: Final[Mapping[tuple[Format, bool], RawHeaders]] = {
+    (form, compress): [
+        (b"content-type", form.value.encode()),
+        (b"vary", b"Accept, Accept-Encoding"),
+        *CODING[compress],
+    ]
+    for form in Format
+    for compress in (True, False)
 }
 HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 MOST: Final = 10_000  # changes that one answer may hold
@@ -93,6 +106,14 @@ class Gate:
     limit: int
     under_way: int = 0
 
+    def enter(self) -> None:
+        """One more is under way."""
+        self.under_way += 1
+
+    def leave(self) -> None:
+        """One is written, or lost."""
+        self.under_way -= 1
+
     @property
     def is_full(self) -> bool:
         """True while there is no room for one more."""
@@ -116,11 +137,19 @@ class Scrape:
         if self._gate.is_full:
             await self._gate.refusal()(scope, receive, send)
             return
-        self._gate.under_way += 1
+        self._gate.enter()
         try:
             await self._answer(Request(scope, receive))(scope, receive, send)
         finally:
-            self._gate.under_way -= 1
+            self._gate.leave()
+
+    def at_once(self, scope: Scope) -> Ready | None:
+        """The page, ready to be written; None where there is more to say than a page."""
+        answer = None if self._gate.is_full else self._answer(Request(scope))
+        if not isinstance(answer, Streamed):
+            return None
+        self._gate.enter()
+        return Ready(answer.head, answer.batches, self._gate.leave)
 
 
 class Pages:
@@ -221,12 +250,25 @@ class Pages:
         return HTMLResponse(text, headers=SAFE)
 
 
-def application(site: Site) -> Starlette:
+class Application(Starlette):
     """The whole site; an unknown path is 404, a wrong method 405."""
-    pages, gate = Pages(site), Gate(site.max_requests)
-    routes = [
-        Route(site.telemetry_path, Scrape(gate, pages.metrics), methods=["GET"]),
-        Route("/probe", Scrape(gate, pages.probe), methods=["GET"]),
+
+    def __init__(self, site: Site) -> None:
+        pages, gate = Pages(site), Gate(site.max_requests)
+        self._scrapes = {site.telemetry_path: Scrape(gate, pages.metrics), "/probe": Scrape(gate, pages.probe)}
+        scrapes = [Route(path, scrape, methods=["GET"]) for path, scrape in self._scrapes.items()]
+        super().__init__(routes=[*scrapes, *others(pages)])
+        self.router.redirect_slashes = False  # it would put the Host header, whatever that is, into a URL
+
+    def at_once(self, scope: Scope) -> Ready | None:
+        """The answer to a scrape without a detour; None for all other requests."""
+        scrape = self._scrapes.get(scope["path"])
+        return None if scrape is None else scrape.at_once(scope)
+
+
+def others(pages: Pages) -> list[Route]:
+    """What is no scrape."""
+    return [
         Route("/sd", pages.discovery),
         Route("/-/healthy", pages.healthy),
         Route("/-/ready", pages.ready),
@@ -236,34 +278,39 @@ def application(site: Site) -> Starlette:
         Route("/api/v1/connectors", pages.connectors),
         Route("/", pages.landing),
     ]
-    made = Starlette(routes=routes)
-    made.router.redirect_slashes = False  # it would put the Host header, whatever that is, into a URL
-    return made
 
 
 def scraped(request: Request, page: Page, operation: str | None) -> Response:
     """The page in the format and the coding that the request wants."""
-    form = OFFERS.get(preferred(request.headers.get("accept", ""), OFFERS) or DEFAULT, Format.TEXT)
-    compress = accepts_gzip(request.headers.get("accept-encoding", ""))
-    headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
-    if compress:
-        headers["Content-Encoding"] = "gzip"
-    return Streamed(page.stream(form, compress=compress, operation=operation), headers)
+    form, compress = wanted(request.headers.get("accept", ""), request.headers.get("accept-encoding", ""))
+    return Streamed(page.stream(form, compress=compress, operation=operation), HEADERS[form, compress])
+
+
+@lru_cache(maxsize=64)
+def wanted(accept: str, codings: str) -> tuple[Format, bool]:
+    """The format that the headers want, and whether compressed; few programs ask, always in the same words."""
+    return OFFERS.get(preferred(accept, OFFERS) or DEFAULT, Format.TEXT), accepts_gzip(codings)
 
 
 class Streamed(Response):
-    """An answer of known length in chunks: each is handed over when the reader has taken most of the one before."""
+    """An answer of known length in batches: each is handed over when the reader has taken most of the one before."""
 
-    def __init__(self, stream: Stream, headers: Mapping[str, str]) -> None:
-        super().__init__(headers=headers)
-        self._chunks = stream.chunks
-        self.headers["Content-Length"] = str(stream.size)
+    def __init__(self, stream: Stream, headers: RawHeaders) -> None:
+        self.batches = stream.batches
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = [*headers, (b"content-length", b"%d" % stream.size)]
+
+    @property
+    def head(self) -> bytes:
+        """Status line and header lines, for who writes them himself."""
+        return b"HTTP/1.1 200 OK\r\n" + b"".join([b"%s: %s\r\n" % pair for pair in self.raw_headers])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
         """The answer, as ASGI has it."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for chunk in self._chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        for batch in self.batches:
+            await send({"type": "http.response.body", "body": b"".join(batch), "more_body": True})
         await send({"type": "http.response.body"})
 
 

@@ -1,17 +1,20 @@
 """Joins the parts: the only reader of the configuration's values, and the owner of threads and signals."""
 
+import gc
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import structlog
-from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
+from prometheus_client import PLATFORM_COLLECTOR, CollectorRegistry, Gauge
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from exporter import __version__
+from exporter import __version__, host
 from exporter.budget import BUSY, LEAST
 from exporter.client import Client
 from exporter.client import Upstream as Line
@@ -28,12 +31,16 @@ from exporter.server import Server, bound
 from exporter.setup import Limits, Setup, Target
 from exporter.state import State
 from exporter.store import Access, Store
-from exporter.web import Site, application
+from exporter.vitals import Fixed, Garbage, Process, Source, Vitals
+from exporter.web import Application, Site
 
 logger = structlog.get_logger()
 
 GRACE: Final = 1.5  # seconds that calls under way get when the exporter ends
 SWITCH: Final = 0.0005  # seconds: a scrape waits that long for a thread that reads a large answer, not ten times that
+# How often the garbage collector searches. What lives long here has no cycles: to search all of it, as Python would for
+# each large answer, holds up every scrape for nothing.
+GENERATIONS: Final = (10_000, 20, 1000)
 ALIVE: Final = 60.0  # seconds within which a turn must have begun
 USER_AGENT: Final = f"wolkvox-exporter/{__version__}"
 
@@ -115,38 +122,40 @@ def limits(config: Config, intervals: Mapping[str, float]) -> Limits:
 class Reloads:
     """The outcome of the last reading of the configuration, as the page tells it."""
 
-    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+    SUCCESSFUL: Final = "wolkvox_exporter_config_last_reload_successful"
+    AT: Final = "wolkvox_exporter_config_last_reload_success_timestamp_seconds"
+
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._successful = Gauge(
-            "wolkvox_exporter_config_last_reload_successful",
-            "Whether the last attempt to read the configuration succeeded.",
-            registry=registry,
-        )
-        self._success_at = Gauge(
-            "wolkvox_exporter_config_last_reload_success_timestamp_seconds",
-            "When the configuration was last read with success.",
-            registry=registry,
-        )
+        self._is_successful = False
+        self._at = 0.0
 
     def succeeded(self) -> None:
         """The configuration that was read is in force."""
-        self._successful.set(1)
-        self._success_at.set(self._clock.now().wall)
+        self._is_successful, self._at = True, self._clock.now().wall
 
     def failed(self) -> None:
         """The configuration that stands in the file is not in force."""
-        self._successful.set(0)
+        self._is_successful = False
+
+    def collect(self) -> Iterable[Metric]:
+        """Both gauges."""
+        help_text = "Whether the last attempt to read the configuration succeeded."
+        yield GaugeMetricFamily(self.SUCCESSFUL, help_text, float(self._is_successful))
+        yield GaugeMetricFamily(self.AT, "When the configuration was last read with success.", self._at)
+
+    def numbers(self) -> Mapping[str, float]:
+        """Their numbers."""
+        return {self.SUCCESSFUL: float(self._is_successful), self.AT: self._at}
 
 
-def registry(*, about_process: bool) -> CollectorRegistry:
-    """What is told of this process at each scrape."""
+def vitals(*more: Source, about_process: bool) -> Vitals:
+    """What is told of the exporter itself at each scrape."""
     made = CollectorRegistry(auto_describe=False)
     build = Gauge("wolkvox_exporter_build_info", "The version of this exporter, always 1.", ["version"], registry=made)
     build.labels(__version__).set(1)
-    if about_process:
-        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
-            made.register(collector)
-    return made
+    of_process = (Process(), Fixed(PLATFORM_COLLECTOR), Garbage()) if about_process else ()
+    return Vitals((Fixed(made), *of_process, *more))
 
 
 class Service:
@@ -162,8 +171,8 @@ class Service:
         self._is_ending = False
         self._state: State | None = None
         self._page: Page | None = None
-        own = registry(about_process=not options.web_disable_exporter_metrics)
-        self._reloads = Reloads(own, clock)
+        self._reloads = Reloads(clock)
+        own = vitals(self._reloads, about_process=not options.web_disable_exporter_metrics)
         self._renderer = Renderer(LISTS, own)
         self._store = stored(options, clock, Access.SERVE)
         self._poller = Poller(read(), self._store, clock, start=in_thread, publish=self._publish, wake=self._bell.set)
@@ -219,7 +228,10 @@ class Service:
         False when it was not asked to end, but its web server did.
         """
         sys.setswitchinterval(SWITCH)
-        self.step()
+        gc.set_threshold(*GENERATIONS)
+        host.give_memory_back()
+        with unsearched():
+            self.step()
         server.start()
         while not self._is_ending and server.is_alive:
             self._bell.wait(min(self.step(), LONGEST))
@@ -254,6 +266,17 @@ def stored(options: Options, clock: Clock, access: Access) -> Store:
     return Store(Path(options.storage_path), clock.now, restores, access)
 
 
+@contextmanager
+def unsearched() -> Iterator[None]:
+    """What is made inside lives as long as the process: the garbage collector searches it neither now nor later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def in_thread(work: Callable[[], None]) -> None:
     """Runs a call in a thread of its own; the process does not wait for it at its end."""
     threading.Thread(target=work, name="poll", daemon=True).start()
@@ -261,4 +284,5 @@ def in_thread(work: Callable[[], None]) -> None:
 
 def serving(service: Service, options: Options) -> Server:
     """The service's web server, listening; ListenError."""
-    return Server(application(service.site()), bound(options.web_listen_address))
+    application = Application(service.site())
+    return Server(application, bound(options.web_listen_address), at_once=application.at_once)

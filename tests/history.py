@@ -29,7 +29,6 @@ import yaml
 from conftest import INTERVALS, Exporter, FakeClock, setup_for
 from processes import ask, free_port, program, wait_for
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from exporter.encoding import Format
 from exporter.lists import LISTS
@@ -37,7 +36,7 @@ from exporter.model import Answer, Operation, Secret
 from exporter.page import Renderer
 from exporter.setup import Setup, Target
 from exporter.simulator import Account, Drift, Simulator, demo_accounts
-from exporter.wiring import Reloads, registry
+from exporter.wiring import Reloads, vitals
 
 ROOT: Final = Path(__file__).parent.parent
 JOB: Final = "wolkvox"
@@ -61,7 +60,7 @@ class History(NamedTuple):
     step: int
 
 
-class Process(Collector):
+class Process:
     """The figures of a process on the fake clock; those of the real one belong to another time."""
 
     def __init__(self, clock: FakeClock) -> None:
@@ -80,6 +79,9 @@ class Process(Collector):
         }
         for name, value in figures.items():
             yield GaugeMetricFamily(name, "The same.", value=value)
+
+    def numbers(self) -> Mapping[str, float]:
+        return {sample.name: sample.value for metric in self.collect() for sample in metric.samples}
 
 
 @dataclass
@@ -169,10 +171,9 @@ def record(folder: Path, end: float | None = None, minutes: float = 90.0, step: 
     path = folder / "om.txt"
     with TemporaryDirectory() as storage, Simulator(POLLED | QUESTIONED, now=lambda: clock.true) as api:
         stage = staged(Path(storage), clock, api)
-        live = registry(about_process=False)
-        live.register(stage.process)
-        Reloads(live, clock).succeeded()
-        renderer = Renderer(LISTS, live)
+        reloads = Reloads(clock)
+        reloads.succeeded()
+        renderer = Renderer(LISTS, vitals(stage.process, reloads, about_process=False))
         with path.open("w", encoding="utf-8") as file:
             for at in ticks(stage, start, end, step):
                 page = renderer.page(stage.exporter.state).body(Format.OPENMETRICS, compress=False).decode()

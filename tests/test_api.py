@@ -14,7 +14,7 @@ from exporter.model import DAY, Change, ChangeKind, Operation
 from exporter.server import Server, bound
 from exporter.state import OperationState, State
 from exporter.store import StoreError
-from exporter.web import MOST, Site, application
+from exporter.web import MOST, Application, Site
 
 REROUTED = Change(START, "connectors", ("whatsapp", "12"), "Sales", ChangeKind.REROUTED, "5", "6", "Menu", "Night")
 RENAMED = Change(START, "connectors", ("whatsapp", "12"), "New", ChangeKind.RENAMED, "Old", "New")
@@ -23,7 +23,7 @@ Get = Callable[[str], Reply]
 
 @contextmanager
 def served(site: Site) -> Iterator[Get]:
-    server = Server(application(site), bound([("127.0.0.1", 0)]))
+    server = Server(Application(site), bound([("127.0.0.1", 0)]))
     server.start()
     try:
         yield lambda path: ask(server.addresses[0], f"/api/v1/{path}")

@@ -13,7 +13,7 @@ from exporter.encoding import Format
 from exporter.lists import LISTS
 from exporter.model import DAY
 from exporter.page import Renderer
-from exporter.wiring import registry
+from exporter.wiring import vitals
 
 TOTAL = "wolkvox_connector_changes_total"
 CHANGED = "wolkvox_connector_change_timestamp_seconds"
@@ -23,9 +23,7 @@ KINDS = ("added", "removed", "renamed", "rerouted")
 
 
 def page(exporter: Exporter) -> str:
-    return (
-        Renderer(LISTS, registry(about_process=False)).page(exporter.state).body(Format.TEXT, compress=False).decode()
-    )
+    return Renderer(LISTS, vitals(about_process=False)).page(exporter.state).body(Format.TEXT, compress=False).decode()
 
 
 def samples(exporter: Exporter, name: str) -> list[tuple[dict[str, str], float]]:

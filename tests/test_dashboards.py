@@ -17,7 +17,7 @@ from exporter.clock import HostClock
 from exporter.exposition import families
 from exporter.lists import LISTS
 from exporter.model import ChangeKind, Outcome
-from exporter.wiring import Reloads, registry
+from exporter.wiring import Reloads, vitals
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "dashboards"
@@ -101,8 +101,7 @@ def selectors(expr: str) -> list[promql_parser.VectorSelector]:
 
 def known_metrics() -> set[str]:
     """What the code exposes, by the names of series; and Prometheus' own `up`."""
-    live = registry(about_process=True)
-    Reloads(live, HostClock())
+    live = vitals(Reloads(HostClock()), about_process=True)
     names = {"up"} | {sample.name for metric in live.collect() for sample in metric.samples}
     for family in families(LISTS):
         suffixes = ("_bucket", "_sum", "_count") if family.kind == "histogram" else ("",)

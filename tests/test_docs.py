@@ -18,7 +18,7 @@ from exporter.lists import LISTS
 from exporter.model import Change, ChangeKind, Operation
 from exporter.once import Fate
 from exporter.state import Memory, OperationState, Rule, Snapshot, Standing, State
-from exporter.wiring import Reloads, registry
+from exporter.wiring import Reloads, vitals
 
 DOCS = Path(__file__).parent.parent / "docs"
 NAMES = re.compile(r"\b(?:wolkvox|process|python)_[a-z_]+[a-z]\b")
@@ -56,8 +56,7 @@ def of_states() -> dict[str, Documented]:
 
 def of_this_process() -> dict[str, Documented]:
     """Every family that is told of the process at each scrape."""
-    live = registry(about_process=True)
-    Reloads(live, FakeClock()).succeeded()
+    live = vitals(Reloads(FakeClock()), about_process=True)
     return {
         metric.name + "_total" * (metric.type == "counter"): Documented(
             metric.type, frozenset(name for sample in metric.samples for name in sample.labels)

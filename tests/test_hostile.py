@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from conftest import Exporter, FakeClock
 from peak import peak
-from prometheus_client import CollectorRegistry
 
 from exporter.client import Client, Upstream
 from exporter.encoding import Format
@@ -25,6 +24,7 @@ from exporter.page import Renderer
 from exporter.poll import Trust
 from exporter.setup import Limits, Setup, Target
 from exporter.simulator import SCENARIOS, Simulator
+from exporter.vitals import Vitals
 
 HEALTHY = 8
 HANG = 3.0  # longer than the client waits, and over before the next round
@@ -146,7 +146,7 @@ def poll_all(folder: str, url: str, later: str) -> None:
             threads.pop().join()
     exporter.turn()
     most = peak() / 2**20  # the page of 60,000 connectors, which one of the answers brings, is no matter of polling
-    page = Renderer(LISTS, CollectorRegistry()).page(exporter.state).body(Format.TEXT, compress=False).decode()
+    page = Renderer(LISTS, Vitals()).page(exporter.state).body(Format.TEXT, compress=False).decode()
     print(json.dumps({"megabytes": most, "page": page, "operations": told(exporter)}))  # noqa: T201 - to its parent
 
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 from exporter.encoding import Format
 from exporter.exposition import families
@@ -23,6 +22,7 @@ from exporter.setup import Setup, Target
 from exporter.spec import Samples, UpstreamList
 from exporter.state import Memory, OperationState, Snapshot, Standing, State
 from exporter.store import Store
+from exporter.vitals import Vitals
 
 THEN = 1_790_000_000.0
 CONNECTORS, POINTS, METER = LISTS.values()
@@ -411,7 +411,7 @@ def test_a_new_list_is_polled_and_shown_by_its_file_and_its_line_in_the_table(tm
     lists = {**LISTS, SERVICES.name: SERVICES}
     state = polled(tmp_path / "data", clock, lists, ({"service": "crm", "state": "yes"}, {"service": "bi"}))
 
-    page = Renderer(lists, CollectorRegistry()).page(state).body(Format.TEXT, compress=False).decode()
+    page = Renderer(lists, Vitals()).page(state).body(Format.TEXT, compress=False).decode()
 
     assert 'wolkvox_service_enabled{operation="acme",service="bi"} 0.0' in page.splitlines()
     assert 'wolkvox_service_enabled{operation="acme",service="crm"} 1.0' in page.splitlines()

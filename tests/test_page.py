@@ -12,8 +12,8 @@ import pytest
 from conftest import needs
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -40,6 +40,7 @@ from exporter.state import (
     State,
     Tally,
 )
+from exporter.vitals import Source, Vitals
 
 AT = 1_790_000_000.0
 GOLDEN = Path(__file__).parent / "golden"
@@ -63,8 +64,8 @@ def operation(name: str, rows: Iterable[Connector] = (), **changes) -> Operation
     return OperationState(Operation(name, "0010"), **values | changes)
 
 
-def page(*operations: OperationState, live: Collector | None = None, **changes) -> Page:
-    return Renderer(LISTS, live or CollectorRegistry()).page(State(operations, **changes))
+def page(*operations: OperationState, alive: Source | None = None, **changes) -> Page:
+    return Renderer(LISTS, Vitals([alive] if alive else [])).page(State(operations, **changes))
 
 
 def body(made: Page, form: Format = Format.TEXT, operation: str | None = None) -> str:
@@ -127,7 +128,7 @@ def series(text: str, form: Format = Format.TEXT) -> list[tuple[str, frozenset[t
 def test_a_page_is_what_the_library_says_of_the_same_samples(form, operations) -> None:
     state = State(operations, {"connectors": EMPTY.observed(0.2)}, created=AT)
 
-    made = Renderer(LISTS, CollectorRegistry()).page(state).body(form, compress=False)
+    made = Renderer(LISTS, Vitals()).page(state).body(form, compress=False)
 
     assert made == ENCODERS[form](reference(state))
 
@@ -170,7 +171,7 @@ def unpacked(packed: bytes) -> bytes:
 @pytest.mark.parametrize("form", Format)
 @given(OPERATIONS)
 def test_a_compressed_page_is_one_member_of_the_plain_one(form, operations) -> None:
-    made = page(*operations, live=alive())
+    made = page(*operations, alive=Things(5))
 
     packed, plain = made.body(form, compress=True), made.body(form, compress=False)
 
@@ -188,28 +189,32 @@ def test_a_compressed_page_is_smaller() -> None:
 # --- what is live ---
 
 
-def alive() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    Gauge("process_things", "Things of this process.", registry=registry).set(5)
-    return registry
+class Things:
+    def __init__(self, number: float) -> None:
+        self.number = number
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily("process_things", "Things of this process, in %.", self.number)
+
+    def numbers(self) -> Mapping[str, float]:
+        return {"process_things": self.number}
 
 
 @pytest.mark.parametrize("form", Format)
 def test_what_is_live_stands_at_the_end_and_is_read_at_each_scrape(form) -> None:
-    registry = CollectorRegistry()
-    things = Gauge("process_things", "Things of this process.", registry=registry)
-    made = page(operation("acme"), live=registry)
+    things = Things(0)
+    made = page(operation("acme"), alive=things)
 
     pages = []
     for value in (1, 2):
-        things.set(value)
+        things.number = value
         pages.append(body(made, form).removesuffix("# EOF\n"))
 
     assert [text.splitlines()[-1] for text in pages] == ["process_things 1.0", "process_things 2.0"]
 
 
 def test_only_openmetrics_has_an_end_mark_and_has_it_once() -> None:
-    made = page(operation("acme"), live=alive())
+    made = page(operation("acme"), alive=Things(5))
 
     ends = {form: [line for line in body(made, form).splitlines() if line == "# EOF"] for form in Format}
 
@@ -249,7 +254,7 @@ def test_a_format_is_known_by_its_content_type(form, content_type) -> None:
 @pytest.mark.parametrize("compress", [True, False])
 def test_a_probe_holds_one_operation_only(form, compress) -> None:
     rows = [Connector("whatsapp", "12", "5", "Sales")]
-    made = page(operation("acme", rows), operation("other", rows), live=alive(), created=AT)
+    made = page(operation("acme", rows), operation("other", rows), alive=Things(5), created=AT)
 
     raw = made.body(form, compress=compress, operation="other")
     read = series((unpacked(raw) if compress else raw).decode(), form)
@@ -332,7 +337,7 @@ def pieces(made: Page) -> Mapping[str, Mapping[Family, bytes]]:
 
 def test_what_did_not_change_is_not_rendered_again() -> None:
     acme, other = operation("acme"), operation("other")
-    renderer = Renderer(LISTS, CollectorRegistry())
+    renderer = Renderer(LISTS, Vitals())
     first = renderer.page(State((acme, other)))
 
     second = renderer.page(State((operation("acme", [Connector("whatsapp", "12", "5", "")]), other)))
@@ -343,7 +348,7 @@ def test_what_did_not_change_is_not_rendered_again() -> None:
 
 
 def test_a_state_that_is_equal_but_another_is_rendered_again() -> None:
-    renderer = Renderer(LISTS, CollectorRegistry())
+    renderer = Renderer(LISTS, Vitals())
     first, second = (renderer.page(State((operation("acme"),))) for _ in range(2))
 
     assert pieces(second)["acme"] is not pieces(first)["acme"]
@@ -352,7 +357,7 @@ def test_a_state_that_is_equal_but_another_is_rendered_again() -> None:
 
 def test_an_operation_that_goes_is_gone_and_forgotten() -> None:
     acme, other = operation("acme"), operation("other")
-    renderer = Renderer(LISTS, CollectorRegistry())
+    renderer = Renderer(LISTS, Vitals())
 
     first, second, third = (renderer.page(State(each)) for each in ((acme, other), (acme,), (acme, other)))
 
@@ -362,7 +367,7 @@ def test_an_operation_that_goes_is_gone_and_forgotten() -> None:
 
 
 def test_a_page_stays_as_it_was_when_another_is_made() -> None:
-    renderer = Renderer(LISTS, CollectorRegistry())
+    renderer = Renderer(LISTS, Vitals())
     first = renderer.page(State((operation("acme"),)))
     before = body(first)
 
@@ -382,7 +387,7 @@ def test_a_page_is_joined_and_compressed_once_for_each_format() -> None:
 
 def test_a_change_compresses_its_own_block_alone() -> None:
     states = [operation(f"op-{number}", [Connector("whatsapp", "1", "5", "")]) for number in range(BLOCK * 3)]
-    renderer = Renderer(LISTS, CollectorRegistry())
+    renderer = Renderer(LISTS, Vitals())
     first = renderer.page(State(tuple(states)))
 
     states[BLOCK] = operation(f"op-{BLOCK}", [Connector("whatsapp", "2", "5", "")])
@@ -394,7 +399,7 @@ def test_a_change_compresses_its_own_block_alone() -> None:
 
 
 def test_lines_that_stay_the_same_are_kept_once_though_their_operation_changed() -> None:
-    renderer = Renderer(LISTS, CollectorRegistry())
+    renderer = Renderer(LISTS, Vitals())
     first = renderer.page(State((operation("acme", [Connector("whatsapp", "1", "5", "")]),)))
     second = renderer.page(State((operation("acme", [Connector("whatsapp", "1", "5", "")]),)))
 
@@ -402,7 +407,7 @@ def test_lines_that_stay_the_same_are_kept_once_though_their_operation_changed()
 
 
 def test_what_was_asked_of_a_page_is_ready_in_the_next() -> None:
-    renderer = Renderer(LISTS, CollectorRegistry())
+    renderer = Renderer(LISTS, Vitals())
     first = renderer.page(State((operation("acme"),)))
     first.body(Format.OPENMETRICS, compress=True)
     first.body(Format.TEXT, compress=True, operation="acme")
@@ -509,7 +514,7 @@ def everything() -> State:
 
 
 def golden(form: Format) -> bytes:
-    return Renderer(LISTS, CollectorRegistry()).page(everything()).body(form, compress=False)
+    return Renderer(LISTS, Vitals()).page(everything()).body(form, compress=False)
 
 
 @pytest.mark.golden

@@ -2,19 +2,24 @@
 
 import gzip
 import zlib
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import pieces
-from exporter.pieces import CHUNK
+from exporter.pieces import CHUNK, FEW
 
 PARTS = st.lists(st.binary(max_size=300), max_size=4).map(tuple)
 
 
+def flat(batches: Iterable[pieces.Batch]) -> bytes:
+    return b"".join(part for batch in batches for part in batch)
+
+
 def joined(stream: pieces.Stream) -> bytes:
-    text = b"".join(stream.chunks)
+    text = flat(stream.batches)
     assert len(text) == stream.size
     return text
 
@@ -57,21 +62,21 @@ def test_a_piece_keeps_the_parts_it_was_given() -> None:
     assert pieces.piece((part,)).plain[0][0] is part
 
 
-SIZES = [(), (1,), (0, 5), (CHUNK,), (CHUNK + 1,), (10, CHUNK * 3 + 7, 10), (CHUNK // 2,) * 5]
+SIZES = [(), (1,), (0, 5), (CHUNK,), (CHUNK + 1,), (10, CHUNK * 3 + 7, 10), (CHUNK // 2,) * 5, (1,) * 100]
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-def test_chunks_are_no_larger_than_a_chunk_and_small_parts_go_together(sizes) -> None:
+def test_batches_are_no_larger_than_a_chunk_and_of_few_parts(sizes) -> None:
     parts = [bytes([place]) * size for place, size in enumerate(sizes)]
 
-    made = list(pieces.chunks(parts))
+    made = list(pieces.batches(parts))
 
-    assert b"".join(made) == b"".join(parts)
-    assert all(0 < len(chunk) <= CHUNK for chunk in made)
+    assert flat(made) == b"".join(parts)
+    assert all(sum(map(len, batch)) <= CHUNK and 0 < len(batch) <= FEW for batch in made)
     assert len(made) <= sum(sizes) // CHUNK * 2 + 2
 
 
 def test_a_large_part_is_not_copied() -> None:
     part = b"x" * (CHUNK * 2)
 
-    assert all(isinstance(chunk, memoryview) and chunk.obj is part for chunk in pieces.chunks([part]))
+    assert all(isinstance(view, memoryview) and view.obj is part for batch in pieces.batches([part]) for view in batch)

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import pytest
 from conftest import CANARY, INTERVALS, START, Exporter, ask_database, setup_for
-from prometheus_client import CollectorRegistry
 
 from exporter.encoding import Format
 from exporter.lists import LISTS, token_info
@@ -17,13 +16,14 @@ from exporter.page import Renderer
 from exporter.schedule import pace
 from exporter.setup import Limits, Target
 from exporter.state import Rule, State
+from exporter.vitals import Vitals
 
 PACE = pace("acme", 1.0, None)
 CONNECTORS_ALONE = {"connectors": 300.0}
 
 
 def page(state: State) -> str:
-    return Renderer(LISTS, CollectorRegistry()).page(state).body(Format.TEXT, compress=False).decode()
+    return Renderer(LISTS, Vitals()).page(state).body(Format.TEXT, compress=False).decode()
 
 
 def value(exporter: Exporter, series: str) -> float | None:

@@ -2,13 +2,13 @@
 
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
 import pytest
 
-from exporter.protocol import Patience
+from exporter.protocol import AtOnce, Patience, Ready
 from exporter.server import Server, bound
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -27,12 +27,25 @@ async def answer(scope, _receive, send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+def at_once(scope) -> Ready:
+    """The same, without waiting; /last in one batch."""
+    size = SMALL if scope["path"] == "/" else LARGE
+    batches = [[b"x" * size]] if scope["path"] in {"/", "/last"} else [[b"x" * (size // 40)]] * 40
+    return Ready(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % size, iter(batches), lambda: None)
+
+
+@pytest.fixture(params=["by the application", "at once"])
+def serving(request) -> Callable[..., AbstractContextManager[tuple[partial[socket.socket], Patience]]]:
+    """A server that answers in one way or the other."""
+    return partial(served, at_once if request.param == "at once" else lambda _: None)
+
+
 @contextmanager
-def serving(**patience) -> Iterator[tuple[partial[socket.socket], Patience]]:
+def served(ready: AtOnce, **patience) -> Iterator[tuple[partial[socket.socket], Patience]]:
     """A server, a way to connect to it, and its patience."""
     own = Patience(**{"request": 0.3, "answer": 0.6} | patience)
     sockets = bound([("127.0.0.1", 0)])
-    server = Server(answer, sockets, own)
+    server = Server(answer, sockets, own, ready)
     server.start()
     try:
         yield partial(socket.create_connection, sockets[0].getsockname(), 5), own
@@ -62,7 +75,7 @@ def all_of(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", REQUEST[:-2]])
-def test_a_request_that_does_not_come_whole_in_time_is_put_out(begun) -> None:
+def test_a_request_that_does_not_come_whole_in_time_is_put_out(serving, begun) -> None:
     with serving() as (connect, _), connect() as connection:
         connection.sendall(begun)
         began = time.monotonic()
@@ -71,7 +84,7 @@ def test_a_request_that_does_not_come_whole_in_time_is_put_out(begun) -> None:
         assert time.monotonic() - began < 3
 
 
-def test_a_drip_of_header_bytes_does_not_buy_time() -> None:
+def test_a_drip_of_header_bytes_does_not_buy_time(serving) -> None:
     with serving() as (connect, _), connect() as connection:
         began = time.monotonic()
         with suppress(ConnectionError):
@@ -82,7 +95,7 @@ def test_a_drip_of_header_bytes_does_not_buy_time() -> None:
         assert time.monotonic() - began < 3
 
 
-def test_the_second_request_of_a_connection_has_its_own_time() -> None:
+def test_the_second_request_of_a_connection_has_its_own_time(serving) -> None:
     with serving() as (connect, _), connect() as connection:
         connection.sendall(REQUEST)
         assert took(connection, SMALL)
@@ -95,7 +108,7 @@ def test_the_second_request_of_a_connection_has_its_own_time() -> None:
 
 
 @pytest.mark.parametrize("path", [b"/large ", b"/last "])
-def test_a_reader_that_stalls_is_put_out_and_its_answer_forgotten(path) -> None:
+def test_a_reader_that_stalls_is_put_out_and_its_answer_forgotten(serving, path) -> None:
     with serving() as (connect, patience), connect() as connection:
         connection.sendall(REQUEST.replace(b"/ ", path))
         time.sleep(1.5)
@@ -105,7 +118,7 @@ def test_a_reader_that_stalls_is_put_out_and_its_answer_forgotten(path) -> None:
 
 
 @pytest.mark.parametrize("path", [b"/large ", b"/last "])
-def test_a_reader_that_takes_all_in_time_may_stay(path) -> None:
+def test_a_reader_that_takes_all_in_time_may_stay(serving, path) -> None:
     with serving() as (connect, _), connect() as connection:
         connection.sendall(REQUEST.replace(b"/ ", path))
         assert took(connection, LARGE)
@@ -115,7 +128,7 @@ def test_a_reader_that_takes_all_in_time_may_stay(path) -> None:
         assert took(connection, SMALL)
 
 
-def test_requests_behind_a_large_answer_wait_for_it() -> None:
+def test_requests_behind_a_large_answer_wait_for_it(serving) -> None:
     with serving(request=5.0, answer=5.0) as (connect, _), connect() as connection:
         connection.sendall(REQUEST.replace(b"/ ", b"/large "))
         time.sleep(0.1)
@@ -125,14 +138,14 @@ def test_requests_behind_a_large_answer_wait_for_it() -> None:
         assert took(connection, SMALL)
 
 
-def test_a_request_that_is_too_large_is_refused() -> None:
+def test_a_request_that_is_too_large_is_refused(serving) -> None:
     with serving(request=5.0) as (connect, _), connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000)
 
         assert all_of(connection).startswith(b"HTTP/1.1 400")
 
 
-def test_the_one_that_waits_longest_makes_room_for_a_scrape() -> None:
+def test_the_one_that_waits_longest_makes_room_for_a_scrape(serving) -> None:
     with serving(request=30.0, most=20) as (connect, _):
         waiting = [connect() for _ in range(30)]
         with connect() as scraper:
@@ -142,3 +155,44 @@ def test_the_one_that_waits_longest_makes_room_for_a_scrape() -> None:
         assert all_of(waiting[0]) == b""
         for each in waiting:
             each.close()
+
+
+def test_many_requests_in_one_piece_are_answered_one_after_the_other(serving) -> None:
+    with serving(request=5.0, answer=5.0) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST * 200 + REQUEST.replace(b"Host", b"Connection: close\r\nHost"))
+
+        assert all_of(connection).count(b"HTTP/1.1 200 OK\r\n") == 201
+
+
+def test_who_does_not_keep_the_connection_is_told_so(serving) -> None:
+    with serving() as (connect, _), connect() as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+
+        assert b"\r\nconnection: close\r\n" in all_of(connection)
+
+
+def test_a_bug_on_the_short_way_is_met_on_the_long_one() -> None:
+    def broken(_: object) -> Ready | None:
+        raise LookupError("a bug")
+
+    with served(broken) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST)
+
+        assert took(connection, SMALL)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_an_answer_is_done_when_it_is_written_or_lost(is_read) -> None:
+    done: list[bool] = []
+
+    def ready(_: object) -> Ready:
+        large = at_once({"path": "/large"})
+        return Ready(large.head, large.batches, lambda: done.append(True))
+
+    with served(ready) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST)
+        if is_read:
+            assert took(connection, LARGE)
+        time.sleep(1.5)
+
+    assert done == [True]

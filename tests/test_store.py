@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from conftest import CANARY, START, Exporter, FakeClock, ask_database, setup_for
-from prometheus_client import CollectorRegistry
 
 from exporter import host
 from exporter.encoding import Format
@@ -23,8 +22,10 @@ from exporter.model import DAY, Change, ChangeKind, Outcome, Secret
 from exporter.page import Renderer
 from exporter.state import Ending, Held, Memory, Rule, Snapshot
 from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
+from exporter.store.codec import SLICE, pack_memory, pack_rows, unpack_memory, unpack_rows
 from exporter.store.database import Database
 from exporter.store.faults import reason
+from exporter.vitals import Vitals
 
 RESTORES = {name: spec.restore for name, spec in LISTS.items()}
 SALES = Connector("whatsapp", "12", "5", "Sales")
@@ -143,6 +144,25 @@ def test_an_error_within_a_transaction_leaves_nothing_of_it(tmp_path, clock) -> 
     assert ask_database(tmp_path, "SELECT * FROM token") == []
 
 
+def test_a_transaction_inside_another_is_part_of_it(store, tmp_path) -> None:
+    with suppress(ZeroDivisionError), store.together():
+        store.adopt([Identity("other", "0020", "another hash")])
+        assert "other" in store.revisions()
+        raise ZeroDivisionError
+
+    assert "other" not in store.revisions()
+
+
+def test_long_lists_are_packed_by_and_by_and_read_back_as_they_were() -> None:
+    rows = tuple(Connector("whatsapp", str(number), "5", f'Line "{number}", ]') for number in range(2 * SLICE + 1))
+    memory = Memory(
+        {row.key: float(place) for place, row in enumerate(rows)}, gone={("a", "b"): 1.0}, titles={("a", "b"): "x"}
+    )
+
+    assert unpack_rows(pack_rows(rows), Connector._make) == rows
+    assert unpack_memory(pack_memory(memory)) == memory
+
+
 # Faults, in whole exporters: what is said, what is not called, and how it goes on.
 
 
@@ -194,7 +214,7 @@ def test_an_operation_is_told_of_before_the_storage_can_be_read_and_its_counters
 ) -> None:
     exporter.folder.write_text("in the way")
     seconds(exporter, 10)
-    page = Renderer(LISTS, CollectorRegistry()).page(exporter.state).body(Format.TEXT, compress=False).decode()
+    page = Renderer(LISTS, Vitals()).page(exporter.state).body(Format.TEXT, compress=False).decode()
 
     assert 'wolkvox_operation_info{operation="acme",server="0010"} 1.0\n' in page
     assert "wolkvox_exporter_storage_healthy 0.0\n" in page

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from conftest import CANARY, Exporter, FakeClock, needs, setup_for
 from processes import Reply, ask, free_port, wait_for
-from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
@@ -24,8 +23,9 @@ from exporter.page import Page, Renderer
 from exporter.server import ListenError, Server, bound
 from exporter.simulator import Simulator
 from exporter.state import Memory, OperationState, Snapshot, Standing, State
-from exporter.web import Site, application
-from exporter.wiring import registry
+from exporter.vitals import Vitals
+from exporter.web import Application, Site
+from exporter.wiring import vitals
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -80,7 +80,7 @@ class Visitor:
 @contextmanager
 def served(site: Site) -> Iterator[Visitor]:
     """A server of this site on a free port."""
-    server = Server(application(site), bound([("127.0.0.1", 0)]))
+    server = Server(Application(site), bound([("127.0.0.1", 0)]))
     server.start()
     try:
         yield Visitor(server.addresses[0])
@@ -106,7 +106,7 @@ def state(tmp_path_factory) -> Iterator[State]:
 
 @pytest.fixture(scope="module")
 def page(state) -> Page:
-    return Renderer(LISTS, registry(about_process=True)).page(state)
+    return Renderer(LISTS, vitals(about_process=True)).page(state)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def big_page() -> Page:
 
 
 def page_of(*operations: OperationState) -> Page:
-    return Renderer(LISTS, CollectorRegistry()).page(State(operations))
+    return Renderer(LISTS, Vitals()).page(State(operations))
 
 
 def raising(fault: Exception) -> Callable[[], Any]:
@@ -156,7 +156,7 @@ def test_metrics_are_all_families_of_all_operations(visit) -> None:
 
 
 def test_metrics_without_those_of_the_process(state, site) -> None:
-    bare = Renderer(LISTS, registry(about_process=False)).page(state)
+    bare = Renderer(LISTS, vitals(about_process=False)).page(state)
 
     with served(replace(site, page=lambda: bare)) as visitor:
         told = visitor.get("/metrics").text
@@ -446,7 +446,7 @@ def test_bytes_that_are_no_http_are_refused_and_others_go_on(visit, caplog) -> N
 
 
 def test_it_listens_on_several_addresses_of_both_families(site) -> None:
-    server = Server(application(site), bound([("127.0.0.1", 0), ("::1", 0), ("localhost", 0)]))
+    server = Server(Application(site), bound([("127.0.0.1", 0), ("::1", 0), ("localhost", 0)]))
     server.start()
 
     v4, v6, named = server.addresses
@@ -461,7 +461,7 @@ def test_it_listens_on_several_addresses_of_both_families(site) -> None:
 
 
 def test_without_a_host_it_listens_on_all_addresses(site) -> None:
-    server = Server(application(site), bound([("", 0)]))
+    server = Server(Application(site), bound([("", 0)]))
     server.start()
     port = server.addresses[0].rpartition(":")[2]
 

@@ -6,6 +6,7 @@ This is the seam where another database will stand beside SQLite: few methods, e
 import hmac
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -152,6 +153,10 @@ class Store:
             finished = Finished(operation, journal.tally(db, operation, claim.ask.list))
         self._under_way.discard((claim.database, claim.id))
         return finished
+
+    def together(self) -> AbstractContextManager[object]:
+        """What is asked inside is asked in one transaction."""
+        return self._database.transaction()
 
     def standing(self, operation: str, name: str) -> Standing:
         """How one list of one operation stands, as stored."""

@@ -17,7 +17,7 @@ from exporter.lists import LISTS
 from exporter.model import Operation
 from exporter.page import Renderer
 from exporter.simulator import Drift, Simulator, demo_accounts
-from exporter.wiring import Reloads, registry
+from exporter.wiring import Reloads, vitals
 
 HOUR: Final = 60.0  # minutes, as all times here
 LENGTH: Final = 24 * HOUR
@@ -85,10 +85,9 @@ def record(folder: Path) -> History:
 
 def write(stage: Stage, edits: list[Edit], history: History) -> None:
     """Lets the day pass, and writes each minute's page."""
-    live = registry(about_process=False)
-    live.register(stage.process)
-    Reloads(live, stage.clock).succeeded()
-    renderer = Renderer(LISTS, live)
+    reloads = Reloads(stage.clock)
+    reloads.succeeded()
+    renderer = Renderer(LISTS, vitals(stage.process, reloads, about_process=False))
     with history.path.open("w", encoding="utf-8") as file:
         for at in range(int(stage.clock.wall), int(history.end) + 1, history.step):
             while edits and history.end - edits[0].ago * 60 <= at:
