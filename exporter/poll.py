@@ -54,15 +54,22 @@ def understand(
     verdict = believe(known, standing.held, reading, trust.mass_removal, now)
     if verdict.rows is None:
         return failed._replace(reading=reading, held=verdict.held)
+    rows = kept(known or (), verdict.rows)
     return Meaning(
         outcome=answer.outcome,
         reading=reading,
-        snapshot=Snapshot(verdict.rows, now),
+        snapshot=Snapshot(rows, now),
         held=verdict.held,
-        memory=remember(standing.memory, known or (), verdict.rows, spec, now, trust.retention),
-        changes=() if known is None else diff(known, verdict.rows, spec, now, title),
+        memory=remember(standing.memory, known or (), rows, spec, now, trust.retention),
+        changes=() if known is None else diff(known, rows, spec, now, title),
         believed=True,
     )
+
+
+def kept(known: tuple[Row, ...], rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The rows, in place of each the equal one that was known: memory that lasts is not mixed with an answer's."""
+    same = dict(zip(known, known, strict=True))
+    return tuple(map(same.get, rows, rows))
 
 
 def stands(standing: Standing, meaning: Meaning, ending: Ending, tally: Tally) -> Standing:

@@ -22,7 +22,7 @@ from exporter.model import DAY, Change, ChangeKind, Outcome, Secret
 from exporter.page import Renderer
 from exporter.state import Ending, Held, Memory, Rule, Snapshot
 from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
-from exporter.store.codec import SLICE, pack_memory, pack_rows, unpack_memory, unpack_rows
+from exporter.store.codec import SLICE, Shared, pack_memory, pack_rows, unpack_memory, unpack_rows
 from exporter.store.database import Database
 from exporter.store.faults import reason
 from exporter.vitals import Vitals
@@ -159,8 +159,8 @@ def test_long_lists_are_packed_by_and_by_and_read_back_as_they_were() -> None:
         {row.key: float(place) for place, row in enumerate(rows)}, gone={("a", "b"): 1.0}, titles={("a", "b"): "x"}
     )
 
-    assert unpack_rows(pack_rows(rows), Connector._make) == rows
-    assert unpack_memory(pack_memory(memory)) == memory
+    assert unpack_rows(pack_rows(rows), Connector._make, Shared()) == rows
+    assert unpack_memory(pack_memory(memory), Shared()) == memory
 
 
 # Faults, in whole exporters: what is said, what is not called, and how it goes on.

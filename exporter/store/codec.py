@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -43,9 +43,21 @@ def pack_rows(rows: Iterable[Row]) -> bytes:
     return pack([[*row] for row in rows])
 
 
-def unpack_rows(blob: bytes, restore: Restore) -> tuple[Row, ...]:
+class Shared(dict[str, str]):
+    """Texts, each by itself: of equal ones the first is taken, so that a thousand connectors share one channel."""
+
+    def __missing__(self, text: str) -> str:
+        self[text] = text
+        return text
+
+    def all(self, texts: Iterable[str]) -> Iterator[str]:
+        """Each of the texts, or its equal from before."""
+        return map(self.__getitem__, texts)
+
+
+def unpack_rows(blob: bytes, restore: Restore, shared: Shared) -> tuple[Row, ...]:
     """The rows that were packed."""
-    return tuple(map(restore, unpack(blob)))
+    return tuple([restore(shared.all(texts)) for texts in unpack(blob)])
 
 
 def pack_held(held: Held) -> bytes:
@@ -68,21 +80,21 @@ def pack_memory(memory: Memory) -> bytes:
     return zlib.compress(f"[{parts}]".encode(), FASTEST)
 
 
-def unpack_memory(blob: bytes) -> Memory:
+def unpack_memory(blob: bytes, shared: Shared) -> Memory:
     """The memory that was packed."""
     pairs, gone, emptied, fell_at = unpack(blob)
     return Memory(
-        first_seen=by_key(pairs),
+        first_seen=by_key(pairs, shared),
         gone={tuple(key): at for key, at, _ in gone},
         titles={tuple(key): title for key, _, title in gone},
-        emptied=by_key(emptied),
+        emptied=by_key(emptied, shared),
         fell_at=fell_at,
     )
 
 
-def by_key(pairs: Iterable[tuple[list[str], float]]) -> dict[Key, float]:
+def by_key(pairs: Iterable[tuple[list[str], float]], shared: Shared) -> dict[Key, float]:
     """Pairs of a key and a time as a mapping."""
-    return {tuple(key): at for key, at in pairs}
+    return {tuple(shared.all(key)): at for key, at in pairs}
 
 
 class Reader:
@@ -92,19 +104,19 @@ class Reader:
         self._restores = restores
         self._damaged: set[tuple[str, str, str]] = set()
 
-    def rows(self, blob: bytes | None, operation: str, name: str) -> tuple[Row, ...] | None:
+    def rows(self, blob: bytes | None, operation: str, name: str, shared: Shared) -> tuple[Row, ...] | None:
         """The rows of a list's snapshot; None where there is none."""
         restore = self._restores[name]
-        return self._part(blob, lambda packed: unpack_rows(packed, restore), (operation, name, "snapshot"))
+        return self._part(blob, lambda packed: unpack_rows(packed, restore, shared), (operation, name, "snapshot"))
 
     def held(self, blob: bytes | None, operation: str, name: str) -> Held | None:
         """The held answer of a list; None where there is none."""
         restore = self._restores[name]
         return self._part(blob, lambda packed: unpack_held(packed, restore), (operation, name, "held answer"))
 
-    def memory(self, blob: bytes | None, operation: str, name: str) -> Memory:
+    def memory(self, blob: bytes | None, operation: str, name: str, shared: Shared) -> Memory:
         """The memory of a list, empty where there is none."""
-        return self._part(blob, unpack_memory, (operation, name, "memory")) or Memory()
+        return self._part(blob, lambda packed: unpack_memory(packed, shared), (operation, name, "memory")) or Memory()
 
     def _part(
         self, blob: bytes | None, unpack_part: Callable[[bytes], Part], where: tuple[str, str, str]

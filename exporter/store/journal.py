@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from exporter.model import DAY, Change, ChangeKind, Row
 from exporter.state import Held, Memory, Snapshot, Standing, Tally
 from exporter.store import codec, ledger
-from exporter.store.codec import Reader
+from exporter.store.codec import Reader, Shared
 
 TABLES: Final = ("call", "standing", "counter", "change")  # those that name an operation
 COLUMNS: Final = "at, list, key, name, kind, before, after, before_name, after_name"
@@ -78,12 +78,13 @@ def standing(db: sqlite3.Connection, operation: str, name: str, reader: Reader, 
         "SELECT believed_at, rows, memory, held FROM standing WHERE operation = ? AND list = ?", (operation, name)
     ).fetchone()
     at, rows, memory, held = row or (0.0, None, None, None)
-    known = reader.rows(rows, operation, name)
+    shared = Shared()
+    known = reader.rows(rows, operation, name, shared)
     return Standing(
         ending=ledger.ending(db, operation, name),
         snapshot=None if known is None else Snapshot(known, at),
         held=reader.held(held, operation, name),
-        memory=reader.memory(memory, operation, name),
+        memory=reader.memory(memory, operation, name, shared),
         tally=tally(db, operation, name),
         recent=tuple(recent(db, operation, name, now - DAY)),
     )
