@@ -27,6 +27,25 @@ class Ending(NamedTuple):
     duplicates: int = 0
 
 
+class Recorded(NamedTuple):
+    """One answer of the API as the flight recorder keeps it.
+
+    `at` is when it had come, Unix seconds; `size` the bytes of the whole body, of which `body` is the text: redacted, and
+    cut where it is long. `rejected` says of each rejected record why, the first ones; `detail` what the log said.
+    """
+
+    list: str
+    at: float
+    duration: float
+    outcome: Outcome
+    status: int | None
+    code: str | None
+    size: int
+    body: str
+    rejected: tuple[str, ...] = ()
+    detail: str = ""
+
+
 class Snapshot(NamedTuple):
     """One complete, believed answer. `at` is when an answer last agreed with it."""
 
