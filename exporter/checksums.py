@@ -50,3 +50,29 @@ def power(size: int) -> int:
         size >>= 1
         place += 1
     return made
+
+
+class Sums:
+    """The checksum of many parts in a row, of which now and then some become others.
+
+    A tree of halves: a part that changes costs one combination for each level, not one for each part.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._leaves = 1 << max(0, count - 1).bit_length()
+        self._nodes = [(0, 0)] * (2 * self._leaves)  # checksum and size; the children of n are 2n and 2n + 1
+        self._stale: set[int] = set()
+
+    def put(self, place: int, crc: int, size: int) -> None:
+        """Sets the part at the place; one of 0 bytes is none."""
+        self._nodes[self._leaves + place] = crc, size
+        self._stale.add((self._leaves + place) // 2)
+
+    def total(self) -> tuple[int, int]:
+        """Checksum and size of all parts."""
+        while self._stale:
+            for node in self._stale:
+                (left, before), (right, behind) = self._nodes[2 * node], self._nodes[2 * node + 1]
+                self._nodes[node] = combined(left, right, behind), before + behind
+            self._stale = {node // 2 for node in self._stale} - {0}
+        return self._nodes[1]

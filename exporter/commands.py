@@ -13,6 +13,7 @@ import structlog
 
 from exporter import demo, look, once, timetable
 from exporter.clock import HostClock
+from exporter.config import ConfigError, Fault, load_web
 from exporter.flags import Options
 from exporter.lists import LISTS
 from exporter.log import Redactor
@@ -28,8 +29,20 @@ log = structlog.get_logger()
 
 
 def check(options: Options, environ: Mapping[str, str], _: Redactor) -> int:
-    """Reads the configuration and every token, and prints what would be polled and what it costs."""
-    say(timetable.lines(configured(options.config_file, environ)))
+    """Reads both configurations and every token, and prints what would be polled, what it costs and who may look."""
+    reports: list[Callable[[], Iterable[str]]] = [lambda: timetable.lines(configured(options.config_file, environ))]
+    if web := options.web_config_file:
+        reports.append(lambda: timetable.web(web, load_web(web)))
+    lines: list[str] = []
+    faults: list[Fault] = []
+    for report in reports:
+        try:
+            lines += report()
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(faults)
+    say(lines)
     return 0
 
 

@@ -41,6 +41,7 @@ FLAGS: Final = (
     Flag("config.file", "config.yaml", "the configuration file"),
     Flag("storage.path", "./data", "the directory of the storage; it must be kept, or calls are forgotten"),
     Flag("web.listen-address", ":10096", "where to listen, HOST:PORT or :PORT", repeats=True),
+    Flag("web.config.file", "", "TLS, users and headers, in the file format of Prometheus's exporter-toolkit"),
     Flag("web.telemetry-path", "/metrics", "the path of the metrics"),
     Flag("web.max-requests", "40", "scrapes at the same time; 0 for no limit"),
     Flag("web.enable-lifecycle", "false", "allow a reload by POST /-/reload", switch=True),
@@ -57,6 +58,7 @@ class Options(NamedTuple):
     config_file: str
     storage_path: str
     web_listen_address: tuple[tuple[str, int], ...]
+    web_config_file: str
     web_telemetry_path: str
     web_max_requests: int
     web_enable_lifecycle: bool

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Final
 
 from exporter import exposition, pieces
+from exporter.checksums import Sums
 from exporter.encoding import END, Format, Lines, header, rendered
 from exporter.exposition import merged, of_exporter, of_operation
 from exporter.model import Family
@@ -20,67 +21,87 @@ from exporter.vitals import Vitals
 BLOCK: Final = 32  # operations whose lines of one family are compressed together
 OWN: Final = ""  # stands for the exporter among the names; no operation has this one
 NO_LINES: Final[Lines] = {}
+NOTHING: Final = Piece((), b"", 0, 0)
 
 
 class Page:
     """One version of everything that /metrics and /probe say; immutable but for its caches."""
 
     def __init__(
-        self, lines: Mapping[str, Lines], sections: Mapping[Family, Piece], headers: "Headers", vitals: Vitals
+        self, grid: "Grid", sections: Mapping[Family, Piece], binders: Mapping[Format, "Binder"], vitals: Vitals
     ) -> None:
-        self._lines = lines
+        self._lines = dict(grid.lines)
         self._sections = sections
-        self._headers = headers
+        self._binders = binders
         self._vitals = vitals
-        self._wholes: dict[tuple[Format, str | None], Piece] = {}
+        self._wholes: dict[tuple[Format, frozenset[str] | None], Piece] = {}
         self._lock = Lock()
-        self.operations = tuple(lines)
+        self.operations = grid.names
 
-    def stream(self, form: Format, *, compress: bool, operation: str | None = None) -> Stream:
-        """The whole page, or one operation's own families; KeyError for an operation that is not there."""
-        start = self._whole(form, operation)
-        now = b"" if operation is not None else self._vitals.text(form)
+    def stream(self, form: Format, *, compress: bool, names: frozenset[str] | None = None) -> Stream:
+        """The whole page, or the own families of some operations; those that are not there say nothing."""
+        start = self._whole(form, names)
+        now = b"" if names is not None else self._vitals.text(form)
         rest = now + (END if form is Format.OPENMETRICS else b"")
         return (pieces.gzipped if compress else pieces.plain)(start, rest)
 
-    def body(self, form: Format, *, compress: bool, operation: str | None = None) -> bytes:
+    def body(self, form: Format, *, compress: bool, names: frozenset[str] | None = None) -> bytes:
         """The bytes of `stream` in one."""
-        stream = self.stream(form, compress=compress, operation=operation)
+        stream = self.stream(form, compress=compress, names=names)
         return b"".join([part for batch in stream.batches for part in batch])
 
     def warm(self, page: "Page | None") -> None:
         """Puts together what was asked of the page before, so that the next scrape finds it ready."""
-        for form, operation in list(page._wholes) if page else ():  # noqa: SLF001 - of its own kind
-            if operation is None:
+        for form, names in list(page._wholes) if page else ():  # noqa: SLF001 - of its own kind
+            if names is None:
                 self._whole(form, None)
 
-    def _whole(self, form: Format, operation: str | None) -> Piece:
-        key = (Format.TEXT if form is Format.TEXT_1 else form, operation)
+    def _whole(self, form: Format, names: frozenset[str] | None) -> Piece:
+        form = Format.TEXT if form is Format.TEXT_1 else form
         with self._lock:
-            if key not in self._wholes:
-                self._wholes[key] = pieces.whole(self._all(*key))
-            return self._wholes[key]
+            if (form, names) not in self._wholes:
+                binder = self._binders[form]
+                self._wholes[form, names] = (
+                    binder.bound(self._sections) if names is None else pieces.whole(self._part(binder, names))
+                )
+            return self._wholes[form, names]
 
-    def _all(self, form: Format, operation: str | None) -> Iterable[Piece]:
-        for family, section in self._sections.items():
-            if operation is None:
-                yield from (self._headers.piece(family, form), section)
-            elif lines := self._lines[operation].get(family):
-                yield from (self._headers.piece(family, form), pieces.piece((lines,)))
+    def _part(self, binder: "Binder", names: frozenset[str]) -> Iterable[Piece]:
+        """The families of these operations, each with its header."""
+        some = [self._lines[name] for name in self.operations if name in names]
+        for family in self._sections:
+            if lines := tuple([each[family] for each in some if family in each]):
+                yield from (binder.header(family), pieces.piece(lines))
 
 
-class Headers:
-    """The headers of families, compressed once for each format."""
+class Binder:
+    """Puts the sections of a page under their headers, in one piece; by what it bound last, the next one is cheap."""
 
-    def __init__(self) -> None:
-        self._pieces: dict[tuple[Family, Format], Piece] = {}
+    def __init__(self, families: tuple[Family, ...], form: Format) -> None:
+        self._headers = {family: pieces.piece((header(family, form),)) for family in families}
+        self._last: dict[Family, Piece | None] = dict.fromkeys(families)
+        self._sums = Sums(2 * len(families))
+        self._lock = Lock()
 
-    def piece(self, family: Family, form: Format) -> Piece:
+    def header(self, family: Family) -> Piece:
         """HELP and TYPE of the family."""
-        key = (family, form)
-        if key not in self._pieces:
-            self._pieces[key] = pieces.piece((header(family, form),))
-        return self._pieces[key]
+        return self._headers[family]
+
+    def bound(self, sections: Mapping[Family, Piece]) -> Piece:
+        """The whole page in the order of its families."""
+        with self._lock:
+            for place, (family, last) in enumerate(self._last.items()):
+                if sections.get(family) is not last:
+                    self._set(place, family, sections.get(family))
+            total = self._sums.total()
+        return pieces.joined(
+            (each for family, section in sections.items() for each in (self._headers[family], section)), total
+        )
+
+    def _set(self, place: int, family: Family, section: Piece | None) -> None:
+        self._last[family] = section
+        for side, piece in enumerate((self._headers[family] if section else NOTHING, section or NOTHING)):
+            self._sums.put(2 * place + side, piece.crc, piece.size)
 
 
 class Grid:
@@ -92,6 +113,7 @@ class Grid:
         self._blocks = [*(names[start : start + BLOCK] for start in range(0, len(names), BLOCK)), (OWN,)]
         self._places = {name: place for place, block in enumerate(self._blocks) for name in block}
         self._rows: dict[Family, dict[int, Piece]] = {family: {} for family in families}
+        self._sums = {family: Sums(len(self._blocks)) for family in self._rows}
         self._touched: dict[Family, set[int]] = {}
         self._sections: dict[Family, Piece] = {}
 
@@ -109,14 +131,17 @@ class Grid:
             row = self._rows[family]
             for place in places:
                 self._press(row, place, family)
-            self._sections[family] = pieces.whole(row[place] for place in sorted(row))
+            total = self._sums[family].total()
+            self._sections[family] = pieces.joined((row[place] for place in sorted(row)), total)
         self._touched = {}
         return {family: self._sections[family] for family, row in self._rows.items() if row}
 
     def _press(self, row: dict[int, Piece], place: int, family: Family) -> None:
         source = tuple([lines for name in self._blocks[place] if (lines := self.lines[name].get(family))])
+        piece = pieces.piece(source) if source else NOTHING
+        self._sums[family].put(place, piece.crc, piece.size)
         if source:
-            row[place] = pieces.piece(source)
+            row[place] = piece
         else:
             row.pop(place, None)
 
@@ -128,26 +153,29 @@ class Renderer:
         self._lists = lists
         self._families = exposition.families(lists)
         self._vitals = vitals
-        self._headers = Headers()
-        self._told: dict[str, OperationState] = {}
+        self._binders = {form: Binder(self._families, form) for form in (Format.TEXT, Format.OPENMETRICS)}
+        self._told: tuple[OperationState, ...] = ()
         self._grid = Grid((), self._families)
         self._page: Page | None = None
 
     def page(self, state: State) -> Page:
         """The page of this state."""
-        names = tuple(each.operation.name for each in state.operations)
-        if names != self._grid.names:
-            self._grid, self._told = Grid(names, self._families), {}
-        for each in state.operations:
-            if self._told.get(each.operation.name) is not each:
-                self._grid.put(each.operation.name, rendered(merged(of_operation(each, self._lists))))
-        self._told = {each.operation.name: each for each in state.operations}
+        for each in self._changed(state.operations):
+            self._grid.put(each.operation.name, rendered(merged(of_operation(each, self._lists))))
         self._grid.put(OWN, rendered(merged(of_exporter(state))))
-        lines = {name: self._grid.lines[name] for name in names}
-        page = Page(lines, self._grid.sections(), self._headers, self._vitals)
+        page = Page(self._grid, self._grid.sections(), self._binders, self._vitals)
         page.warm(self._page)
         self._page = page
         return page
+
+    def _changed(self, told: tuple[OperationState, ...]) -> list[OperationState]:
+        """The operations that are not as they were; all of them where they are others."""
+        before, self._told = self._told, told
+        names = tuple([each.operation.name for each in told])
+        if names == self._grid.names:
+            return [each for each, last in zip(told, before, strict=True) if each is not last]
+        self._grid = Grid(names, self._families)
+        return list(told)
 
 
 def same(fresh: bytes, last: bytes | None) -> bytes:

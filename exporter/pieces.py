@@ -18,7 +18,9 @@ RAW: Final = -zlib.MAX_WBITS
 # Bytes that are handed over at a time. asyncio keeps what a stalled reader does not take: before Python 3.12 a copy, so
 # that it has to be small there, since then a view of the bytes that lie here anyway.
 CHUNK: Final = 1_048_576 if sys.version_info >= (3, 12) else 65_536
-FEW: Final = 16  # parts that are written as they are
+COPY: Final = 65_536
+SMALL: Final = 16_384  # bytes up to which a copy is cheaper than one more part for the kernel
+FEW: Final = 16  # parts of a batch
 Parts = tuple[bytes, ...]
 Buffer = bytes | memoryview
 Batch = Sequence[Buffer]
@@ -60,6 +62,13 @@ def whole(pieces: Iterable[Piece]) -> Piece:
     return Piece(plain, b"".join([each.deflated for each in together]), crc, sum(each.size for each in together))
 
 
+def joined(pieces: Iterable[Piece], total: tuple[int, int]) -> Piece:
+    """The same where checksum and size of all together are known."""
+    together = tuple(pieces)
+    plain = tuple([parts for each in together for parts in each.plain])
+    return Piece(plain, b"".join([each.deflated for each in together]), *total)
+
+
 def plain(start: Piece, rest: bytes) -> Stream:
     """The bytes of both; what lies in memory is not copied as a whole."""
     parts = (part for parts in start.plain for part in parts)
@@ -75,26 +84,37 @@ def gzipped(start: Piece, rest: bytes) -> Stream:
 
 
 def batches(parts: Iterable[bytes]) -> Iterator[Batch]:
-    """The parts in batches of at most `CHUNK` bytes: views of what lies in memory, copies of crowds of small parts."""
+    """The parts in batches of at most `CHUNK` bytes, and about `COPY` more that are copied: small parts, put together.
+
+    What a batch holds is what a reader that stalls keeps in memory: views of what lies there cost nothing, copies do.
+    """
     batch: list[Buffer] = []
-    size = 0
+    small: list[bytes] = []
+    viewed = copied = 0
     for part in parts:
-        for view in (part,) if len(part) <= CHUNK else views(part):
-            if size + len(view) > CHUNK and batch:
-                yield packed(batch)
-                batch, size = [], 0
+        if len(part) < SMALL:
+            small.append(part)
+            copied += len(part)
+            if copied >= COPY:
+                yield (*batch, b"".join(small))
+                batch, small, viewed, copied = [], [], 0, 0
+            continue
+        if small:
+            batch.append(b"".join(small))
+            small = []
+        for view in views(part):
+            if batch and (viewed + len(view) > CHUNK or len(batch) >= FEW):
+                yield batch
+                batch, viewed, copied = [], 0, 0
             batch.append(view)
-            size += len(view)
-    if batch:
-        yield packed(batch)
+            viewed += len(view)
+    if batch or copied:
+        yield (*batch, b"".join(small))
 
 
-def views(part: bytes) -> Iterator[memoryview]:
-    """Views of at most `CHUNK` bytes."""
+def views(part: bytes) -> Iterator[Buffer]:
+    """The part, in views of at most `CHUNK` bytes where it is larger."""
+    if len(part) <= CHUNK:
+        return iter((part,))
     view = memoryview(part)
     return (view[place : place + CHUNK] for place in range(0, len(part), CHUNK))
-
-
-def packed(batch: Batch) -> Batch:
-    """The batch, as one where it has more parts than one call of the kernel takes with ease."""
-    return batch if len(batch) <= FEW else (b"".join(batch),)

@@ -4,7 +4,7 @@ Meets the pages in one immutable state that it hands on; touches no metric and n
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from threading import Condition, RLock
 from typing import Final, TypeVar
@@ -168,11 +168,11 @@ class Poller:
         now = self._clock.now()
         order = {spec.name: place for place, spec in enumerate(self._board.specs())}
         ready = [
-            (due.uptime if not due.first else 0.0, order[name], seat.name, name)
-            for seat in self._chosen()
+            (due.uptime if not due.first else 0.0, order[name], operation, name)
+            for operation, seat in self._chosen()
             if seat.soonest <= now.uptime
             for name, due in seat.dues.items()
-            if due.uptime <= now.uptime and (seat.name, name) not in self._done
+            if due.uptime <= now.uptime and (operation, name) not in self._done
         ]
         for _, _, operation, name in sorted(ready):
             seat = self._board.seats[operation]
@@ -181,10 +181,10 @@ class Poller:
             if is_due and self._has_room(operation) and self._keeper.may_try(now.uptime):
                 self._claim(seat, self._board.setup.lists[name])
 
-    def _chosen(self) -> list[Seat]:
-        """The operations that are polled."""
-        only = self._board.setup.only
-        return [seat for seat in self._board.seats.values() if only is None or seat.name in only]
+    def _chosen(self) -> Iterable[tuple[str, Seat]]:
+        """The operations that are polled, by name."""
+        only, seats = self._board.setup.only, self._board.seats
+        return seats.items() if only is None else [(name, seats[name]) for name in seats if name in only]
 
     def _has_room(self, operation: str) -> bool:
         """True when one more call may be under way: at all, to this server, and on this token."""
@@ -293,7 +293,7 @@ class Poller:
         self._is_news = False
         self._publish(
             State(
-                operations=tuple(self._board.state(seat, now) for seat in self._board.seats.values()),
+                operations=tuple([seat.told or self._board.state(seat, now) for seat in self._board.seats.values()]),
                 durations=self._durations,
                 storage_healthy=self._keeper.is_healthy,
                 created=self._created,
@@ -303,11 +303,11 @@ class Poller:
     def _until_next(self) -> float:
         """Seconds until something comes due; what was due in this turn had its chance, and waits for a landing."""
         began = self.began.uptime
-        dues = (
+        dues = [
             seat.soonest if seat.soonest > began else seat.due_after(began)
-            for seat in self._chosen()
-            if seat.name not in self._flights
-        )
+            for name, seat in self._chosen()
+            if name not in self._flights
+        ]
         return max(0.0, min(dues, default=began + LONGEST) - self._clock.now().uptime)
 
     def _attempt(self, work: Callable[[], Done]) -> Done | None:

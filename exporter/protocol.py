@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from exporter.certificates import names
+
 MOST: Final = 4000  # connections; beyond it the one that has waited longest without a request goes
 
 
@@ -38,11 +40,11 @@ class Patience:
     answer: float = 60.0
     bytes: int = 65_536
     most: int = MOST
-    waiting: dict["Protocol", None] = field(default_factory=dict)
+    waiting: dict["Connection", None] = field(default_factory=dict)
     count: int = 0
 
 
-class Protocol(HttpToolsProtocol):
+class Connection(HttpToolsProtocol):
     """One connection.
 
     What `at_once` has an answer for is written where the request is read: no task, no second turn of the loop, head and
@@ -57,6 +59,7 @@ class Protocol(HttpToolsProtocol):
         self._request_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
         self._received = 0
+        self._names: frozenset[str] = frozenset()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A new connection: it must bring a request in time."""
@@ -64,6 +67,7 @@ class Protocol(HttpToolsProtocol):
         # asyncio does it for sockets that say TCP by number, which those of socket.create_server do not: then head and
         # body of a small answer wait 40 ms for each other.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._names = names(transport.get_extra_info("peercert"))
         self._patience.count += 1
         if self._patience.count > self._patience.most and self._patience.waiting:
             next(iter(self._patience.waiting)).transport.abort()
@@ -88,6 +92,11 @@ class Protocol(HttpToolsProtocol):
         self._may_hurry = True
         super().data_received(data)
         self._may_hurry = False
+
+    def on_message_begin(self) -> None:
+        """A request: whose certificate it comes with is part of it."""
+        super().on_message_begin()
+        self.scope["state"]["sans"] = self._names
 
     def on_message_complete(self) -> None:
         """The whole request is here: now its answer must be read in time."""

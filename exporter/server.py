@@ -2,19 +2,21 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterable
 from functools import partial
 from threading import Thread
-from typing import Final
+from typing import Any, Final, Protocol
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from exporter.protocol import AtOnce, Patience, Protocol
+from exporter.protocol import AtOnce, Connection, Patience
 
 KEEP_ALIVE: Final = 90  # seconds, longer than most scrape intervals
 GRACE: Final = 1  # seconds that open connections get when the server ends
 BACKLOG: Final = 2048
+HANDSHAKE: Final = 10.0  # seconds
 
 
 class ListenError(Exception):
@@ -46,7 +48,24 @@ def listening(host: str, port: int) -> socket.socket:
 
 def connections(patience: Patience, at_once: AtOnce) -> type[asyncio.Protocol]:
     """What makes a connection of ours where uvicorn makes one of its own."""
-    return partial(Protocol, patience=patience, at_once=at_once)  # type: ignore[return-value]  # it is called alone
+    return partial(Connection, patience=patience, at_once=at_once)  # type: ignore[return-value]  # it is called alone
+
+
+class Wrapper(Protocol):
+    """What puts TLS around a connection: an ssl.SSLContext, or what stands for the newest one."""
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        """As ssl.SSLContext has it."""
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop in which a client has no longer for its TLS handshake than for a request."""
+
+    async def create_server(self, *arguments: Any, **options: Any) -> asyncio.Server:
+        """As asyncio has it."""
+        if options.get("ssl"):
+            options["ssl_handshake_timeout"] = HANDSHAKE
+        return await super().create_server(*arguments, **options)
 
 
 class Server:
@@ -58,25 +77,27 @@ class Server:
         sockets: list[socket.socket],
         patience: Patience | None = None,
         at_once: AtOnce = lambda _: None,
+        tls: Wrapper | None = None,
     ) -> None:
         self._sockets = sockets
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                application,
-                http=connections(patience or Patience(), at_once),
-                ws="none",
-                lifespan="off",
-                loop="asyncio",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=BACKLOG,
-                timeout_graceful_shutdown=GRACE,
-                timeout_keep_alive=KEEP_ALIVE,
-            )
+        config = uvicorn.Config(
+            application,
+            http=connections(patience or Patience(), at_once),
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=KEEP_ALIVE,
         )
-        self._thread = Thread(target=self._server.run, args=(sockets,), name="web", daemon=True)
+        config.load()
+        config.ssl = tls  # type: ignore[assignment]  # uvicorn asks for an SSLContext, asyncio for what wraps like one
+        self._server = uvicorn.Server(config)
+        self._thread = Thread(target=self._run, name="web", daemon=True)
 
     @property
     def addresses(self) -> list[str]:
@@ -101,6 +122,10 @@ class Server:
         self._thread.join(GRACE + 0.5)
         for each in self._sockets:
             each.close()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(self._server.serve(self._sockets))
 
     def _names(self) -> list[tuple[str, int]]:
         return [each.getsockname()[:2] for each in self._sockets]

@@ -1,12 +1,20 @@
 """What `check` prints: what was understood of a configuration, and what polling by it costs. Makes no call."""
 
+import ssl
 from collections.abc import Iterator
+from typing import Final
 
-from exporter.config import Account, Config
+from exporter.config import Account, Config, Web
 from exporter.durations import written
 from exporter.lists import LISTS
 from exporter.model import DAY
 from exporter.spec import UpstreamList
+
+CERTIFICATES: Final = {
+    ssl.CERT_NONE: "clients show no certificate",
+    ssl.CERT_OPTIONAL: "clients may show a certificate",
+    ssl.CERT_REQUIRED: "clients must show a certificate",
+}
 
 
 def lines(config: Config) -> Iterator[str]:
@@ -24,6 +32,18 @@ def lines(config: Config) -> Iterator[str]:
     yield f"  {'together':<16}{total:>5} calls, when nothing fails; the smallest operation may make 1000"
     yield from questions(config)
     yield reserve(config)
+
+
+def web(path: str, settings: Web) -> Iterator[str]:
+    """What the web configuration asks of visitors, line by line; no password's hash is in it."""
+    yield ""
+    tls, bound = settings.tls, sum(map(len, (settings.user_operations, settings.san_operations)))
+    versions = f"TLS, {CERTIFICATES[tls.verify_mode]}" if tls else "no TLS"
+    users = plural(len(settings.users), "user") if settings.users else "no login"
+    headers = plural(len(settings.headers), "header")
+    yield f"{path}: {versions}; {users}, {bound} of users and certificates bound to operations; {headers}"
+    if settings.users and not tls:
+        yield "warning: passwords go over the wire as they are; add tls_server_config, or a proxy that speaks TLS"
 
 
 def operation(account: Account) -> str:

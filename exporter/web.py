@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from exporter import api
+from exporter.access import Access, access_of
 from exporter.encoding import Format
 from exporter.model import Change
 from exporter.negotiation import Offer, accepts_gzip, preferred
@@ -162,7 +163,7 @@ class Pages:
     def metrics(self, request: Request) -> Response:
         """All operations and the exporter itself."""
         page = self._site.page()
-        return NOT_YET if page is None else scraped(request, page, None)
+        return NOT_YET if page is None else scraped(request, page, access_of(request.scope).names)
 
     def probe(self, request: Request) -> Response:
         """One operation's own families, from memory."""
@@ -170,8 +171,8 @@ class Pages:
         if page is None:
             return NOT_YET
         target = request.query_params.get("target", "")
-        if target in page.operations:
-            return scraped(request, page, target)
+        if target in page.operations and access_of(request.scope).sees(target):
+            return scraped(request, page, frozenset({target}))
         what = f"unknown target {target!r}" if target else "the parameter target is missing"
         known = "it is the name of a configured operation, and /sd lists them"
         return PlainTextResponse(f"{what}: {known}, as in /probe?target=NAME\n", 400)
@@ -184,7 +185,8 @@ class Pages:
         place = address(self._site.external_url, request.headers.get("host", ""))
         if place is None:
             return PlainTextResponse("the Host header is no host; set --web.external-url\n", 400)
-        return JSONResponse([target(name, *place) for name in page.operations])
+        access = access_of(request.scope)
+        return JSONResponse([target(name, *place) for name in page.operations if access.sees(name)])
 
     async def healthy(self, _: Request) -> Response:
         """Alive while the poller takes its turns."""
@@ -205,8 +207,9 @@ class Pages:
         except ValueError as error:
             return PlainTextResponse(f"{error}\n", 400)
         state, operation = self._site.state(), request.query_params.get("operation") or None
+        access = access_of(request.scope)
         try:
-            told = await run_in_threadpool(self._site.changes, since, operation, limit)
+            told = await run_in_threadpool(self._changes, access, since, operation, limit)
         except StoreError as error:
             return PlainTextResponse(f"{error}\n", 503)
         # Whether names may be shown is known of operations alone: without one, none is.
@@ -215,21 +218,23 @@ class Pages:
             {"changes": [api.change(name, each, self._lists[each.list], names=shown) for name, each in told]}
         )
 
-    async def operations(self, _: Request) -> Response:
+    async def operations(self, request: Request) -> Response:
         """Each operation and how its lists stand."""
-        state = self._site.state()
+        state = self._seen(request)
         return NOT_YET if state is None else JSONResponse({"operations": api.operations(state)})
 
     async def connectors(self, request: Request) -> Response:
         """The believed rows of every operation, or of one."""
-        state = self._site.state()
+        state = self._seen(request)
         if state is None:
             return NOT_YET
         rows = api.rows(state, self._lists["connectors"], request.query_params.get("operation") or None)
         return JSONResponse({"connectors": list(rows)})
 
-    async def reload(self, _: Request) -> Response:
+    async def reload(self, request: Request) -> Response:
         """Reads the configuration again; a bad one leaves the running one in place."""
+        if access_of(request.scope).is_bound:
+            return PlainTextResponse("a reload concerns all operations, and this visitor is bound to some\n", 403)
         if self._site.reload is None:
             return PlainTextResponse("start with --web.enable-lifecycle to allow a reload over HTTP\n", 403)
         faults = await run_in_threadpool(self._site.reload)
@@ -237,12 +242,26 @@ class Pages:
             return PlainTextResponse(f"the running configuration stays:\n{faults}\n", 500)
         return PlainTextResponse("the configuration was reloaded\n")
 
-    async def landing(self, _: Request) -> Response:
+    def _seen(self, request: Request) -> State | None:
+        """The part of the state that the visitor sees."""
+        state = self._site.state()
+        return None if state is None else access_of(request.scope).part(state)
+
+    def _changes(self, access: Access, since: float, operation: str | None, limit: int) -> list[tuple[str, Change]]:
+        """The newest changes of the operation, or of all, as far as the visitor sees them."""
+        if access.names is None:
+            return self._site.changes(since, operation, limit)
+        names = access.names & {operation} if operation else access.names
+        told = [each for name in names for each in self._site.changes(since, name, limit)]
+        return sorted(told, key=lambda each: each[1].at, reverse=True)[:limit]
+
+    async def landing(self, request: Request) -> Response:
         """Where to go from here."""
         page = self._site.page()
         links = "".join(
             f'<li><a href="probe?target={escape(name)}">{escape(name)}</a></li>'
             for name in (page.operations if page else ())
+            if access_of(request.scope).sees(name)
         )
         text = LANDING.substitute(
             version=escape(self._site.version), metrics=escape(self._site.telemetry_path.lstrip("/")), operations=links
@@ -280,10 +299,10 @@ def others(pages: Pages) -> list[Route]:
     ]
 
 
-def scraped(request: Request, page: Page, operation: str | None) -> Response:
-    """The page in the format and the coding that the request wants."""
+def scraped(request: Request, page: Page, names: frozenset[str] | None) -> Response:
+    """The page, or that of some operations, in the format and the coding that the request wants."""
     form, compress = wanted(request.headers.get("accept", ""), request.headers.get("accept-encoding", ""))
-    return Streamed(page.stream(form, compress=compress, operation=operation), HEADERS[form, compress])
+    return Streamed(page.stream(form, compress=compress, names=names), HEADERS[form, compress])
 
 
 @lru_cache(maxsize=64)

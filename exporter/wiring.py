@@ -19,8 +19,9 @@ from exporter.budget import BUSY, LEAST
 from exporter.client import Client
 from exporter.client import Upstream as Line
 from exporter.clock import Clock
-from exporter.config import Account, Config, ConfigError, Upstream, load
+from exporter.config import Account, Config, ConfigError, Upstream, load, load_web
 from exporter.flags import Options
+from exporter.front import Front
 from exporter.lists import LISTS
 from exporter.log import Redactor
 from exporter.model import Secret
@@ -33,6 +34,7 @@ from exporter.state import State
 from exporter.store import Access, Store
 from exporter.vitals import Fixed, Garbage, Process, Source, Vitals
 from exporter.web import Application, Site
+from exporter.webfile import WebFile
 
 logger = structlog.get_logger()
 
@@ -73,12 +75,17 @@ class Assembly:
         )
 
     def _reader(self, account: Account) -> Callable[[], Secret]:
-        """Reads the token anew; the log learns each to strike it out."""
+        """Reads the token anew where its file is another one; the log learns each to strike it out."""
+        kept: tuple[object, Secret] = (None, Secret(""))
 
         def read() -> Secret:
-            secret = account.token.read()
-            self._redactor.learn([secret.reveal()])
-            return secret
+            nonlocal kept
+            stamp = account.token.stamp()
+            if stamp is None or stamp != kept[0]:
+                secret = account.token.read()
+                self._redactor.learn([secret.reveal()])
+                kept = stamp, secret
+            return kept[1]
 
         return read
 
@@ -162,6 +169,7 @@ class Service:
     """The exporter as it serves: poller, page and web server around one storage, from start to end."""
 
     def __init__(self, options: Options, read: Callable[[], Setup], clock: Clock) -> None:
+        self.monotonic = clock.monotonic
         self._options = options
         self._read = read
         self._clock = clock
@@ -172,7 +180,8 @@ class Service:
         self._state: State | None = None
         self._page: Page | None = None
         self._reloads = Reloads(clock)
-        own = vitals(self._reloads, about_process=not options.web_disable_exporter_metrics)
+        self.web = WebFile(options.web_config_file, load_web, clock.monotonic, lambda: clock.now().wall)
+        own = vitals(self._reloads, self.web, about_process=not options.web_disable_exporter_metrics)
         self._renderer = Renderer(LISTS, own)
         self._store = stored(options, clock, Access.SERVE)
         self._poller = Poller(read(), self._store, clock, start=in_thread, publish=self._publish, wake=self._bell.set)
@@ -284,5 +293,7 @@ def in_thread(work: Callable[[], None]) -> None:
 
 def serving(service: Service, options: Options) -> Server:
     """The service's web server, listening; ListenError."""
-    application = Application(service.site())
-    return Server(application, bound(options.web_listen_address), at_once=application.at_once)
+    web = service.web
+    front = Front(Application(service.site()), lambda: web.doorman, service.monotonic)
+    sockets = bound(options.web_listen_address)
+    return Server(front, sockets, at_once=front.at_once, tls=web if web.is_secured else None)

@@ -5,7 +5,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.checksums import combined
+from exporter.checksums import Sums, combined
 
 
 @given(st.binary(), st.binary())
@@ -18,3 +18,21 @@ def test_it_holds_for_many_bytes(first, size) -> None:
     second = bytes(size)
 
     assert combined(zlib.crc32(first), zlib.crc32(second), size) == zlib.crc32(first + second)
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=20), st.data())
+def test_the_sum_of_many_parts_follows_the_one_that_changes(parts, data) -> None:
+    sums = Sums(len(parts))
+    for place, part in enumerate(parts):
+        sums.put(place, zlib.crc32(part), len(part))
+    first = sums.total()
+    place, fresh = data.draw(st.integers(0, len(parts) - 1)), data.draw(st.binary(max_size=40))
+    sums.put(place, zlib.crc32(fresh), len(fresh))
+
+    text, changed = b"".join(parts), b"".join((*parts[:place], fresh, *parts[place + 1 :]))
+    assert first == (zlib.crc32(text), len(text))
+    assert sums.total() == (zlib.crc32(changed), len(changed))
+
+
+def test_the_sum_of_no_parts_is_that_of_no_bytes() -> None:
+    assert Sums(0).total() == (0, 0)

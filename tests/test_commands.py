@@ -91,6 +91,31 @@ def test_check_names_every_fault_with_its_line_in_one_go(place) -> None:
     assert lines[7] == "12: poll.connectors: 60s is shorter than 5m, which the API asks for at least"
 
 
+def test_check_reads_the_web_configuration_too_and_names_the_faults_of_both(place) -> None:
+    place.write("acme")
+    (place.folder / "web.yml").write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+    good = check(place, WOLKVOX_EXPORTER_WEB_CONFIG_FILE="web.yml")
+    (place.folder / "web.yml").write_text("basic_auth_users: {boss: secret}\n")
+    place.config.write_text("operations: []\n")
+    bad = check(place, WOLKVOX_EXPORTER_WEB_CONFIG_FILE="web.yml")
+
+    assert good.stdout.endswith(
+        "\nweb.yml: no TLS; no login, 0 of users and certificates bound to operations; 1 header\n"
+    )
+    assert [line.partition(":")[0] for line in bad.stderr.splitlines()] == ["config.yaml", "web.yml"]
+    assert "secret" not in bad.stderr
+
+
+def test_a_bad_web_configuration_at_the_start_ends_it_with_2(place) -> None:
+    place.write("acme")
+    (place.folder / "web.yml").write_text("basic_auth_users: {boss: secret}\n")
+
+    ended = run("--web.config.file=web.yml", LOOPBACK, cwd=place.folder)
+
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("web.yml:1: basic_auth_users.boss: text is no bcrypt hash; ")
+
+
 @pytest.mark.parametrize("command", [["check"], []], ids=["check", "serve"])
 def test_a_missing_configuration_is_one_sentence(tmp_path, command) -> None:
     ended = run(*command, f"--config.file={tmp_path}/none.yaml", f"--storage.path={tmp_path}/data", LOOPBACK)

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import promql_parser
 import pytest
+from exposed import plain_web
 
 from dashboards import colours, outcomes
 from dashboards.build import DASHBOARDS, text
@@ -101,7 +102,7 @@ def selectors(expr: str) -> list[promql_parser.VectorSelector]:
 
 def known_metrics() -> set[str]:
     """What the code exposes, by the names of series; and Prometheus' own `up`."""
-    live = vitals(Reloads(HostClock()), about_process=True)
+    live = vitals(Reloads(HostClock()), plain_web(), about_process=True)
     names = {"up"} | {sample.name for metric in live.collect() for sample in metric.samples}
     for family in families(LISTS):
         suffixes = ("_bucket", "_sum", "_count") if family.kind == "histogram" else ("",)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 from conftest import FakeClock
+from exposed import plain_web
 from processes import run
 
 from exporter import api
@@ -56,7 +57,7 @@ def of_states() -> dict[str, Documented]:
 
 def of_this_process() -> dict[str, Documented]:
     """Every family that is told of the process at each scrape."""
-    live = vitals(Reloads(FakeClock()), about_process=True)
+    live = vitals(Reloads(FakeClock()), plain_web(), about_process=True)
     return {
         metric.name + "_total" * (metric.type == "counter"): Documented(
             metric.type, frozenset(name for sample in metric.samples for name in sample.labels)

@@ -68,8 +68,8 @@ def page(*operations: OperationState, alive: Source | None = None, **changes) ->
     return Renderer(LISTS, Vitals([alive] if alive else [])).page(State(operations, **changes))
 
 
-def body(made: Page, form: Format = Format.TEXT, operation: str | None = None) -> str:
-    return made.body(form, compress=False, operation=operation).decode()
+def body(made: Page, form: Format = Format.TEXT, *names: str) -> str:
+    return made.body(form, compress=False, names=frozenset(names) or None).decode()
 
 
 ROWS = st.lists(st.builds(Connector, KEY_TEXTS, KEY_TEXTS, TEXTS, TEXTS), max_size=4)
@@ -256,7 +256,7 @@ def test_a_probe_holds_one_operation_only(form, compress) -> None:
     rows = [Connector("whatsapp", "12", "5", "Sales")]
     made = page(operation("acme", rows), operation("other", rows), alive=Things(5), created=AT)
 
-    raw = made.body(form, compress=compress, operation="other")
+    raw = made.body(form, compress=compress, names=frozenset({"other"}))
     read = series((unpacked(raw) if compress else raw).decode(), form)
 
     assert {dict(labels)["operation"] for _, labels in read} == {"other"}
@@ -267,15 +267,25 @@ def test_a_probe_holds_one_operation_only(form, compress) -> None:
 def test_the_probes_of_all_operations_are_the_page_but_for_the_exporter_itself() -> None:
     made = page(operation("acme"), operation("other"))
 
-    probes = [each for name in made.operations for each in series(body(made, operation=name))]
+    probes = [each for name in made.operations for each in series(body(made, Format.TEXT, name))]
 
     assert sorted(map(str, probes)) == sorted(map(str, set(series(body(made))) - set(series(body(page())))))
 
 
-@pytest.mark.parametrize("compress", [True, False])
-def test_a_probe_of_an_operation_that_is_not_there_is_a_key_error(compress) -> None:
-    with pytest.raises(KeyError):
-        page(operation("acme")).body(Format.TEXT, compress=compress, operation="ACME")
+@pytest.mark.parametrize("form", Format)
+def test_some_operations_together_are_what_each_says_by_itself(form) -> None:
+    rows = [Connector("whatsapp", "12", "5", "Sales")]
+    made = page(*(operation(name, rows) for name in ("acme", "beta", "other")), created=AT)
+
+    together = series(body(made, form, "other", "acme"), form)
+
+    assert sorted(together) == sorted(
+        (*series(body(made, form, "acme"), form), *series(body(made, form, "other"), form))
+    )
+
+
+def test_an_operation_that_is_not_there_says_nothing() -> None:
+    assert body(page(operation("acme")), Format.TEXT, "ACME") == ""
 
 
 def test_a_page_knows_its_operations_in_their_order() -> None:
@@ -379,7 +389,9 @@ def test_a_page_stays_as_it_was_when_another_is_made() -> None:
 def test_a_page_is_joined_and_compressed_once_for_each_format() -> None:
     made = page(operation("acme"))
 
-    bodies = [made.body(form, compress=True, operation=name) for form in Format for name in (None, "acme")] * 2
+    bodies = [
+        made.body(form, compress=True, names=names) for form in Format for names in (None, frozenset({"acme"}))
+    ] * 2
 
     assert bodies[:6] == bodies[6:]
     assert len(made._wholes) == 4  # noqa: SLF001 - two formats of two pages; the text versions share theirs
@@ -410,7 +422,7 @@ def test_what_was_asked_of_a_page_is_ready_in_the_next() -> None:
     renderer = Renderer(LISTS, Vitals())
     first = renderer.page(State((operation("acme"),)))
     first.body(Format.OPENMETRICS, compress=True)
-    first.body(Format.TEXT, compress=True, operation="acme")
+    first.body(Format.TEXT, compress=True, names=frozenset({"acme"}))
 
     second = renderer.page(State((operation("acme"),)))
 

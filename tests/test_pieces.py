@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import pieces
-from exporter.pieces import CHUNK, FEW
+from exporter.pieces import CHUNK, COPY, FEW, SMALL
 
 PARTS = st.lists(st.binary(max_size=300), max_size=4).map(tuple)
 
@@ -62,21 +62,37 @@ def test_a_piece_keeps_the_parts_it_was_given() -> None:
     assert pieces.piece((part,)).plain[0][0] is part
 
 
-SIZES = [(), (1,), (0, 5), (CHUNK,), (CHUNK + 1,), (10, CHUNK * 3 + 7, 10), (CHUNK // 2,) * 5, (1,) * 100]
+SIZES = [
+    (),
+    (1,),
+    (0, 5),
+    (CHUNK,),
+    (CHUNK + 1,),
+    (10, CHUNK * 3 + 7, 10),
+    (CHUNK // 2,) * 5,
+    (1,) * 100,
+    (SMALL - 1,) * 20,
+    (SMALL,) * 40,
+    (5, SMALL, 5, SMALL, COPY - 10, 5),
+]
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-def test_batches_are_no_larger_than_a_chunk_and_of_few_parts(sizes) -> None:
+def test_batches_are_of_few_parts_and_copy_little(sizes) -> None:
     parts = [bytes([place]) * size for place, size in enumerate(sizes)]
 
     made = list(pieces.batches(parts))
 
     assert flat(made) == b"".join(parts)
-    assert all(sum(map(len, batch)) <= CHUNK and 0 < len(batch) <= FEW for batch in made)
-    assert len(made) <= sum(sizes) // CHUNK * 2 + 2
+    assert all(0 < len(batch) <= FEW + 2 and sum(map(len, batch)) <= CHUNK + COPY + SMALL for batch in made)
+    assert all(
+        sum(len(part) for part in batch if part not in parts and isinstance(part, bytes)) < COPY + SMALL
+        for batch in made
+    )
 
 
 def test_a_large_part_is_not_copied() -> None:
     part = b"x" * (CHUNK * 2)
 
-    assert all(isinstance(view, memoryview) and view.obj is part for batch in pieces.batches([part]) for view in batch)
+    made = [view for batch in pieces.batches([part]) for view in batch if view]
+    assert all(isinstance(view, memoryview) and view.obj is part for view in made)

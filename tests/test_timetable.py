@@ -1,9 +1,12 @@
 """What `check` prints of a configuration: each operation, and what a day of polling costs."""
 
 import pytest
+import trustme
 from conftest import CANARY
+from exposed import PLAIN, certify, hashed
 
 from exporter import durations, timetable
+from exporter.config import load_web
 from exporter.wiring import configured
 
 
@@ -89,3 +92,34 @@ def test_a_duration_is_written_as_prometheus_does(seconds, text) -> None:
 
 def test_calls_are_those_of_a_whole_day() -> None:
     assert [timetable.calls(seconds) for seconds in (300, 600, 3600, 86400, 7000)] == [288, 144, 24, 1, 12]
+
+
+def test_a_web_configuration_tells_who_may_look(tmp_path) -> None:
+    certify(tmp_path, trustme.CA(), "server", "localhost")
+    path = tmp_path / "web.yml"
+    path.write_text(
+        "tls_server_config: {cert_file: server.pem, key_file: server-key.pem}\n"
+        f"basic_auth_users: {{boss: {hashed('right')}, team: {hashed('theirs')}}}\n"
+        "http_server_config: {headers: {X-Frame-Options: deny}}\n"
+        "wolkvox_exporter: {users: {team: [acme-co]}}\n"
+    )
+
+    lines = list(timetable.web(str(path), load_web(str(path))))
+
+    assert lines == [
+        "",
+        f"{path}: TLS, clients show no certificate; 2 users, 1 of users and certificates bound to operations; 1 header",
+    ]
+
+
+def test_passwords_without_tls_are_warned_about(tmp_path) -> None:
+    path = tmp_path / "web.yml"
+    path.write_text(f"basic_auth_users: {{boss: {hashed('right')}}}\n")
+
+    *_, last = timetable.web(str(path), load_web(str(path)))
+
+    assert last == "warning: passwords go over the wire as they are; add tls_server_config, or a proxy that speaks TLS"
+
+
+def test_a_web_configuration_without_users_says_so() -> None:
+    assert list(timetable.web("web.yml", load_web(str(PLAIN))))[1].startswith("web.yml: no TLS; no login, 0 of")

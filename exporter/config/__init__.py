@@ -7,6 +7,8 @@ from exporter.config.faults import ConfigError, Fault
 from exporter.config.loading import Account, Config, load
 from exporter.config.schema import Believe, Budget, Upstream
 from exporter.config.tokens import TokenSource
+from exporter.config.web import Web
+from exporter.config.web import load as load_web
 
 __all__ = [
     "Account",
@@ -17,5 +19,7 @@ __all__ = [
     "Fault",
     "TokenSource",
     "Upstream",
+    "Web",
     "load",
+    "load_web",
 ]

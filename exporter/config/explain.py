@@ -13,7 +13,8 @@ from exporter.config.schema import Entry
 from exporter.config.values import Unquoted
 from exporter.config.yamlfile import Document, Path
 
-_PRIVATE_KEYS: Final = ("token", "proxy")
+_PRIVATE_KEYS: Final = ("token", "proxy", "key")
+_PRIVATE_SECTIONS: Final = ("basic_auth_users",)
 _STRUCTURES: Final = {"model_type": "a mapping of keys", "dict_type": "a mapping of keys", "list_type": "a list"}
 
 T = TypeVar("T")
@@ -79,7 +80,8 @@ def _found(document: Document, path: Path) -> str:
     if place is None:
         return "the default"
     text = place.written
-    if text is None or path[-1] in _PRIVATE_KEYS or (path[-1] == "base_url" and set(text) & set("@?#")):
+    is_private = path[-1] in _PRIVATE_KEYS or path[0] in _PRIVATE_SECTIONS
+    if text is None or is_private or (path[-1] == "base_url" and set(text) & set("@?#")):
         return place.kind
     return shown(text)
 

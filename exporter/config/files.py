@@ -5,6 +5,7 @@ import stat
 from typing import Final, NamedTuple
 
 KIB: Final = 1024
+Stamp = tuple[int, int, int, int]
 
 
 class Unreadable(Exception):  # noqa: N818 - it says what the file is
@@ -43,3 +44,12 @@ def read(path: str, most: int) -> Content:
 def beside(file: str, path: str) -> str:
     """The path as seen from the folder of the file that names it."""
     return os.path.join(os.path.dirname(file), path)  # noqa: PTH118, PTH120 - `./` and `..` stay as they were written
+
+
+def stamp(path: str) -> Stamp | None:
+    """What tells that the file became another one; links are followed. None where there is none to be had."""
+    try:
+        told = os.stat(path)  # noqa: PTH116 - a path that the system would refuse is an error, as one that is gone
+    except (OSError, ValueError):
+        return None
+    return told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns

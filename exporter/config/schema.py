@@ -1,6 +1,6 @@
 """The keys of config.yaml, their types and defaults as frozen pydantic models.
 
-Knows no secret and reads no file but `ca_file`.
+Knows no secret and reads no file but `ca_file`. Its sections are what other files are made of, too.
 """
 
 import ssl
@@ -28,11 +28,13 @@ SHORTEST_SIMULATED_INTERVAL: Final = 0.001
 MOST_CA_BYTES: Final = 4 * 1024 * files.KIB
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Keys that are all known, and values that no error shows."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-def _or_empty(empty: Callable[[], Any]) -> BeforeValidator:
+def or_empty(empty: Callable[[], Any]) -> BeforeValidator:
     """A key with nothing behind it, as when every line of a section is commented out, is an empty section."""
     return BeforeValidator(lambda value: empty() if value is None else value)
 
@@ -102,7 +104,7 @@ Expect = dict[
 ]
 
 
-class Entry(_Section):
+class Entry(Section):
     """One item of `operations`. Which of the token's keys stand there is judged where tokens are read."""
 
     name: Annotated[str, PlainValidator(values.name)]
@@ -110,17 +112,17 @@ class Entry(_Section):
     token_file: Text = ""
     token_env: Text = ""
     token: Annotated[str, PlainValidator(values.text), Field(repr=False)] = ""
-    labels: Annotated[Labels, _or_empty(dict)] = {}
-    expect: Annotated[Expect, _or_empty(dict)] = {}
+    labels: Annotated[Labels, or_empty(dict)] = {}
+    expect: Annotated[Expect, or_empty(dict)] = {}
 
 
-class Budget(_Section):
+class Budget(Section):
     """`reserve` is calls a day and token that are left to the operation's other programs."""
 
     reserve: Annotated[int, PlainValidator(values.whole(0, values.HIGHEST))] = 100
 
 
-class Upstream(_Section):
+class Upstream(Section):
     """How the API is reached. The order matters: a field is judged by those above it."""
 
     simulator: Flag = False
@@ -133,25 +135,25 @@ class Upstream(_Section):
     ca_file: Annotated[str | None, PlainValidator(_ca_file)] = None
 
 
-class Believe(_Section):
+class Believe(Section):
     """`mass_removal` is the share of the known entities that may vanish at once and be believed."""
 
     mass_removal: Annotated[float, PlainValidator(values.share)] = 0.5
 
 
-class Poll(_Section):
+class Poll(Section):
     """The interval of each list in seconds, None is off. The lists come from the caller: see `root`."""
 
 
-class Root(_Section):
+class Root(Section):
     """A whole config.yaml."""
 
-    operations: Annotated[list[Entry], _or_empty(list)] = []
-    operations_files: Annotated[list[Text], _or_empty(list)] = []
-    poll: Annotated[Poll, _or_empty(dict)] = Poll()
-    budget: Annotated[Budget, _or_empty(dict)] = Budget()
-    upstream: Annotated[Upstream, _or_empty(dict)] = Upstream()
-    believe: Annotated[Believe, _or_empty(dict)] = Believe()
+    operations: Annotated[list[Entry], or_empty(list)] = []
+    operations_files: Annotated[list[Text], or_empty(list)] = []
+    poll: Annotated[Poll, or_empty(dict)] = Poll()
+    budget: Annotated[Budget, or_empty(dict)] = Budget()
+    upstream: Annotated[Upstream, or_empty(dict)] = Upstream()
+    believe: Annotated[Believe, or_empty(dict)] = Believe()
     connector_names: Flag = True
     retention: Annotated[float, PlainValidator(values.span("1d", "3650d"))] = 90 * DAY
 
@@ -160,5 +162,5 @@ def root(lists: Mapping[str, float]) -> type[Root]:
     """The model of a file whose `poll` knows these lists, each with its default interval in seconds."""
     intervals: dict[str, Any] = {name: (Interval, default) for name, default in lists.items()}
     poll = create_model("Poll", __base__=Poll, **intervals)
-    sections: dict[str, Any] = {"poll": (Annotated[poll, _or_empty(dict)], poll())}
+    sections: dict[str, Any] = {"poll": (Annotated[poll, or_empty(dict)], poll())}
     return create_model("Root", __base__=Root, **sections)

@@ -46,6 +46,10 @@ class TokenSource:
         """The token as it is now; SecretError if there is none that a header can carry."""
         return self.fetch()[0]
 
+    def stamp(self) -> files.Stamp | None:
+        """What tells that its file may hold another token; None where there is no file, and only reading tells."""
+        return files.stamp(self.place) if self.key == "token_file" else None
+
     def fetch(self) -> tuple[Secret, bool]:
         """The token, see `read`, and whether every user of this host may read it in its file."""
         try:
