@@ -3,11 +3,14 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import trustme
 from conftest import needs
+from exposed import certify, hashed
 from processes import LOOPBACK, Program, ask, free_port, program, running, wait_for
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
@@ -96,3 +99,54 @@ def test_promtool_finds_nothing_to_say(demo) -> None:
     checked = subprocess.run(["promtool", "check", "metrics"], check=False, input=page, capture_output=True, timeout=20)
 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+GUARDED = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs:
+  - job_name: wolkvox
+    scheme: https
+    basic_auth: {{username: {user}, password: {password}}}
+    tls_config: {{ca_file: ca.pem, cert_file: client.pem, key_file: client-key.pem, server_name: localhost}}
+    static_configs: [{{targets: ['{target}']}}]
+"""
+
+
+def test_prometheus_scrapes_behind_tls_a_client_certificate_and_a_password(tmp_path) -> None:
+    needs("prometheus", "prometheus")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    certify(tmp_path, authority, "server", "localhost")
+    certify(tmp_path, authority, "client", "prometheus")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config: {cert_file: server.pem, key_file: server-key.pem, client_ca_file: ca.pem, "
+        "client_auth_type: RequireAndVerifyClientCert}\n"
+        f"basic_auth_users: {{prometheus: {hashed('right')}, team: {hashed('theirs')}}}\n"
+        f"wolkvox_exporter: {{users: {{team: [{OPERATIONS[0]}]}}}}\n"
+    )
+    with running("demo", LOOPBACK, "--seconds=1", f"--web.config.file={tmp_path}/web.yml") as demo:
+        seen = {
+            user: seen_by(user, password, demo, tmp_path)
+            for user, password in (("prometheus", "right"), ("team", "theirs"))
+        }
+
+    assert seen == {"prometheus": OPERATIONS, "team": OPERATIONS[:1]}
+
+
+def seen_by(user: str, password: str, demo: Program, certificates: Path) -> list[str]:
+    """The operations that a Prometheus with this login sees."""
+    folder, address = certificates / user, f"127.0.0.1:{free_port()}"
+    folder.mkdir()
+    for name in ("ca.pem", "client.pem", "client-key.pem"):
+        (folder / name).write_bytes((certificates / name).read_bytes())
+    (folder / "prometheus.yml").write_text(GUARDED.format(user=user, password=password, target=demo.address))
+    with program(
+        "prometheus",
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address={address}",
+    ) as started:
+        started.says("Server is ready to receive web requests")
+        wait_for(lambda: query(address, "sum_over_time(up[1m]) >= 2"))
+        found = query(address, "count by (operation) (wolkvox_operation_info)")
+    return sorted(each["metric"]["operation"] for each in found)
