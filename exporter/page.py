@@ -6,7 +6,7 @@ refuses families that interleave.
 
 from collections.abc import Iterable, Mapping
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter import exposition, pieces
 from exporter.checksums import Sums
@@ -21,14 +21,24 @@ from exporter.vitals import Vitals
 BLOCK: Final = 32  # operations whose lines of one family are compressed together
 OWN: Final = ""  # stands for the exporter among the names; no operation has this one
 NO_LINES: Final[Lines] = {}
-NOTHING: Final = Piece((), b"", 0, 0)
+
+
+class Section(NamedTuple):
+    """One family: the pieces of its blocks, and the checksum and the size of all of them."""
+
+    pieces: tuple[Piece, ...] = ()
+    crc: int = 0
+    size: int = 0
+
+
+NOTHING: Final = Section()
 
 
 class Page:
     """One version of everything that /metrics and /probe say; immutable but for its caches."""
 
     def __init__(
-        self, grid: "Grid", sections: Mapping[Family, Piece], binders: Mapping[Format, "Binder"], vitals: Vitals
+        self, grid: "Grid", sections: Mapping[Family, Section], binders: Mapping[Format, "Binder"], vitals: Vitals
     ) -> None:
         self._lines = dict(grid.lines)
         self._sections = sections
@@ -49,12 +59,6 @@ class Page:
         """The bytes of `stream` in one."""
         stream = self.stream(form, compress=compress, names=names)
         return b"".join([part for batch in stream.batches for part in batch])
-
-    def warm(self, page: "Page | None") -> None:
-        """Puts together what was asked of the page before, so that the next scrape finds it ready."""
-        for form, names in list(page._wholes) if page else ():  # noqa: SLF001 - of its own kind
-            if names is None:
-                self._whole(form, None)
 
     def _whole(self, form: Format, names: frozenset[str] | None) -> Piece:
         form = Format.TEXT if form is Format.TEXT_1 else form
@@ -79,7 +83,7 @@ class Binder:
 
     def __init__(self, families: tuple[Family, ...], form: Format) -> None:
         self._headers = {family: pieces.piece((header(family, form),)) for family in families}
-        self._last: dict[Family, Piece | None] = dict.fromkeys(families)
+        self._last: dict[Family, Section] = dict.fromkeys(families, NOTHING)
         self._sums = Sums(2 * len(families))
         self._lock = Lock()
 
@@ -87,21 +91,21 @@ class Binder:
         """HELP and TYPE of the family."""
         return self._headers[family]
 
-    def bound(self, sections: Mapping[Family, Piece]) -> Piece:
+    def bound(self, sections: Mapping[Family, Section]) -> Piece:
         """The whole page in the order of its families."""
         with self._lock:
             for place, (family, last) in enumerate(self._last.items()):
-                if sections.get(family) is not last:
-                    self._set(place, family, sections.get(family))
+                section = sections.get(family, NOTHING)
+                if section is not last:
+                    self._set(place, family, section)
             total = self._sums.total()
-        return pieces.joined(
-            (each for family, section in sections.items() for each in (self._headers[family], section)), total
-        )
+        parts = (each for family, section in sections.items() for each in (self._headers[family], *section.pieces))
+        return pieces.joined(parts, total)
 
-    def _set(self, place: int, family: Family, section: Piece | None) -> None:
+    def _set(self, place: int, family: Family, section: Section) -> None:
         self._last[family] = section
-        for side, piece in enumerate((self._headers[family] if section else NOTHING, section or NOTHING)):
-            self._sums.put(2 * place + side, piece.crc, piece.size)
+        for side, each in enumerate((self._headers[family] if section.size else NOTHING, section)):
+            self._sums.put(2 * place + side, each.crc, each.size)
 
 
 class Grid:
@@ -115,7 +119,7 @@ class Grid:
         self._rows: dict[Family, dict[int, Piece]] = {family: {} for family in families}
         self._sums = {family: Sums(len(self._blocks)) for family in self._rows}
         self._touched: dict[Family, set[int]] = {}
-        self._sections: dict[Family, Piece] = {}
+        self._sections: dict[Family, Section] = {}
 
     def put(self, name: str, fresh: Lines) -> None:
         """Sets the lines of one operation, or of the exporter; what is equal to before stays, in one copy."""
@@ -125,25 +129,23 @@ class Grid:
                 self._touched.setdefault(family, set()).add(self._places[name])
         self.lines[name] = {family: same(lines, last.get(family)) for family, lines in fresh.items()}
 
-    def sections(self) -> Mapping[Family, Piece]:
+    def sections(self) -> Mapping[Family, Section]:
         """Each family that has a sample, in the order of the page; only what was touched is put together anew."""
         for family, places in self._touched.items():
             row = self._rows[family]
             for place in places:
                 self._press(row, place, family)
-            total = self._sums[family].total()
-            self._sections[family] = pieces.joined((row[place] for place in sorted(row)), total)
+            self._sections[family] = Section(tuple([row[place] for place in sorted(row)]), *self._sums[family].total())
         self._touched = {}
         return {family: self._sections[family] for family, row in self._rows.items() if row}
 
     def _press(self, row: dict[int, Piece], place: int, family: Family) -> None:
         source = tuple([lines for name in self._blocks[place] if (lines := self.lines[name].get(family))])
-        piece = pieces.piece(source) if source else NOTHING
-        self._sums[family].put(place, piece.crc, piece.size)
+        row.pop(place, None)
         if source:
-            row[place] = piece
-        else:
-            row.pop(place, None)
+            row[place] = pieces.piece(source)
+        made = row.get(place, NOTHING)
+        self._sums[family].put(place, made.crc, made.size)
 
 
 class Renderer:
@@ -156,17 +158,13 @@ class Renderer:
         self._binders = {form: Binder(self._families, form) for form in (Format.TEXT, Format.OPENMETRICS)}
         self._told: tuple[OperationState, ...] = ()
         self._grid = Grid((), self._families)
-        self._page: Page | None = None
 
     def page(self, state: State) -> Page:
         """The page of this state."""
         for each in self._changed(state.operations):
             self._grid.put(each.operation.name, rendered(merged(of_operation(each, self._lists))))
         self._grid.put(OWN, rendered(merged(of_exporter(state))))
-        page = Page(self._grid, self._grid.sections(), self._binders, self._vitals)
-        page.warm(self._page)
-        self._page = page
-        return page
+        return Page(self._grid, self._grid.sections(), self._binders, self._vitals)
 
     def _changed(self, told: tuple[OperationState, ...]) -> list[OperationState]:
         """The operations that are not as they were; all of them where they are others."""

@@ -406,7 +406,7 @@ def test_a_change_compresses_its_own_block_alone() -> None:
     second = renderer.page(State(tuple(states)))
 
     before, after = (made._sections[INFO] for made in (first, second))  # noqa: SLF001 - the work not done is seen here
-    assert [old is new for old, new in zip(before.plain, after.plain, strict=True)] == [True, False, True]
+    assert [old is new for old, new in zip(before.pieces, after.pieces, strict=True)] == [True, False, True]
     assert gzip.decompress(second.body(Format.TEXT, compress=True)) == second.body(Format.TEXT, compress=False)
 
 
@@ -416,17 +416,6 @@ def test_lines_that_stay_the_same_are_kept_once_though_their_operation_changed()
     second = renderer.page(State((operation("acme", [Connector("whatsapp", "1", "5", "")]),)))
 
     assert pieces(second)["acme"][INFO] is pieces(first)["acme"][INFO]
-
-
-def test_what_was_asked_of_a_page_is_ready_in_the_next() -> None:
-    renderer = Renderer(LISTS, Vitals())
-    first = renderer.page(State((operation("acme"),)))
-    first.body(Format.OPENMETRICS, compress=True)
-    first.body(Format.TEXT, compress=True, names=frozenset({"acme"}))
-
-    second = renderer.page(State((operation("acme"),)))
-
-    assert list(second._wholes) == [(Format.OPENMETRICS, None)]  # noqa: SLF001 - it is there before anybody asks
 
 
 # --- the golden pages ---
