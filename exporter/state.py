@@ -30,8 +30,8 @@ class Ending(NamedTuple):
 class Recorded(NamedTuple):
     """One answer of the API as the flight recorder keeps it.
 
-    `at` is when it had come, Unix seconds; `size` the bytes of the whole body, of which `body` is the text: redacted, and
-    cut where it is long. `rejected` says of each rejected record why, the first ones; `detail` what the log said.
+    `at` is when it had come, Unix seconds; `size` the bytes of the whole body, of which `body` is the text: redacted,
+    and cut where it is long. `rejected` says of each rejected record why, the first ones; `detail` what the log said.
     """
 
     list: str
@@ -138,9 +138,9 @@ class OperationState:
     """One operation and how each of its lists stands.
 
     `intervals` holds the configured seconds of each list that is polled. `spent` counts the calls of this host on the
-    token since the token's own figures were last read; `reserve` calls a day are left to others, and `reserved` says that
-    no more than these are left. `names` says whether connectors' names may be shown, `at` when
-    this was true, for what ends by its age.
+    token since the token's own figures were last read; `reserve` calls a day are left to others, and `reserved` says
+    that no more than these are left. `names` says whether connectors' names may be shown, `at` when this was true, for
+    what ends by its age.
     """
 
     operation: Operation

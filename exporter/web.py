@@ -63,14 +63,15 @@ QUICKLY: Final = 1  # a tenth of the page's bytes for a few milliseconds; more e
 DEFAULT: Final = Offer("text/plain", "0.0.4")
 NOT_YET: Final = PlainTextResponse("the first page is not rendered yet\n", 503)
 
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What the pages need of the rest: each is a question that is answered at once.
 
     `page` is the newest one, None before the first, and so is `state`; `changes` reads the journal by time, operation
-    and number, newest first, StoreError; `reload` reads the configuration again and gives the faults as
-    text, "" for none; it is None where the life cycle may not be steered over HTTP. `now` is Unix seconds; `answers` are
-    the last ones of the API for an operation, newest first, StoreError.
+    and number, newest first, StoreError; `now` is Unix seconds; `answers` are the API's last ones to an operation,
+    newest first, StoreError; `reload` reads the configuration again and gives the faults as text, "" for none; it is
+    None where the life cycle may not be steered over HTTP.
     """
 
     page: Callable[[], Page | None]
@@ -235,7 +236,9 @@ class Pages:
         seen = access.part(state)
         if access.is_bound:  # the storage is no concern of who sees a part
             seen = replace(seen, storage_healthy=True)
-        return await self._drawn(request, lambda: pages.overview(seen, frame, asked.get("q", ""), asked.get("show", "")))
+        return await self._drawn(
+            request, lambda: pages.overview(seen, frame, asked.get("q", ""), asked.get("show", ""))
+        )
 
     async def operation(self, request: Request) -> Response:
         """The status page of one operation; `q` is looked for in its connectors."""

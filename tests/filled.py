@@ -44,7 +44,7 @@ def ended(outcome: Outcome, ago: float = 60.0) -> Ending:
 def standing(rows: tuple[Any, ...], ago: float = 60.0, **changes: Any) -> Standing:
     """A list that was polled and believed so many seconds ago; its rows are known for a week."""
     memory = Memory(first_seen={row.key: NOW - 604_800 for row in rows})
-    values = {"ending": ended(Outcome.OK, ago), "snapshot": Snapshot(rows, NOW - ago), "memory": memory}
+    values: dict[str, Any] = {"ending": ended(Outcome.OK, ago), "snapshot": Snapshot(rows, NOW - ago), "memory": memory}
     return Standing(**values | {"tally": Tally(polls=9)} | changes)
 
 
@@ -92,7 +92,9 @@ def troubled(name: str = "trouble") -> OperationState:
             change(ChangeKind.REMOVED, Connector("sms", "9", "5", "Gone"), before="5"),
         ),
     )
-    return altered(base, "routing_points", snapshot=Snapshot((*POINTS, RoutingPoint("8", HOSTILE, "?", "", "", "")), NOW))
+    return altered(
+        base, "routing_points", snapshot=Snapshot((*POINTS, RoutingPoint("8", HOSTILE, "?", "", "", "")), NOW)
+    )
 
 
 def answers() -> list[Recorded]:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from conftest import needs
 from filled import NOW, answers, change, crowd, troubled
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from exporter.lists import LISTS
@@ -56,7 +56,7 @@ def served(state: State) -> Iterator[str]:
     site = Site(
         page=lambda: None,
         state=lambda: state,
-        changes=lambda _since, name, _limit: [(name, change(ChangeKind.REROUTED, before="5", after="6"))],
+        changes=lambda _since, name, _limit: [(str(name), change(ChangeKind.REROUTED, before="5", after="6"))],
         is_alive=lambda: True,
         version="1.2.3",
         lists=LISTS,
@@ -169,7 +169,7 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(browser, few, path) -
 
 def focused(page: Page) -> str:
     """What has the focus: its id, or its text."""
-    return page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
+    return str(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
 
 
 def test_a_keyboard_reaches_filter_and_links(browser, few) -> None:
@@ -178,7 +178,7 @@ def test_a_keyboard_reaches_filter_and_links(browser, few) -> None:
         assert focused(page) == "Skip to the content"
         page.keyboard.press("Enter")
         assert focused(page) == "main"
-        reached = []
+        reached: list[str] = []
         while "trouble" not in reached and len(reached) < 60:
             page.keyboard.press("Tab")
             reached.append(focused(page))

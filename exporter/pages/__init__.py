@@ -1,4 +1,4 @@
-"""The status pages: HTML from a state and a time. Pure but for the templates, which are read once, at the first page."""
+"""The status pages: HTML from a state and a time. Pure but for the templates, read at the first page."""
 
 from exporter.pages.drawing import policy
 from exporter.pages.frame import Frame

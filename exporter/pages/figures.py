@@ -26,7 +26,7 @@ class Channel(NamedTuple):
     """How many connectors a channel has; 0 where it had some within the retention. `expected` is "" for any number."""
 
     name: str
-    count: int
+    number: int
     expected: str
 
 

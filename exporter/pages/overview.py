@@ -138,7 +138,9 @@ def tiles(lines: Iterable[Line], query: str) -> list[Tile]:
     return [
         Tile(f"{len(found):,}", "operation" if len(found) == 1 else "operations", "./", is_bad=False),
         *(
-            Tile(f"{marks[mark]:,}", word, f"?{urlencode({**asked, 'show': mark})}", marks[mark] > 0 and mark != CHANGED)
+            Tile(
+                f"{marks[mark]:,}", word, f"?{urlencode({**asked, 'show': mark})}", marks[mark] > 0 and mark != CHANGED
+            )
             for mark, word in words.items()
         ),
     ]
