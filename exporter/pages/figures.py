@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from exporter.lists.connectors import NAME as CONNECTORS
-from exporter.lists.connectors import counts
 from exporter.lists.token_info import NAME as TOKEN_INFO
 from exporter.lists.token_info import left
 from exporter.model import DAY
 from exporter.pages.frame import shown
-from exporter.records import number
+from exporter.pages.routes import Routes
+from exporter.records import number as figure
 from exporter.state import OperationState
 
 
@@ -36,21 +36,21 @@ def budget(state: OperationState) -> Budget | None:
     if snapshot is None or not snapshot.rows:
         return None
     row = snapshot.rows[0]
-    reading, limit = left(row), number(next(iter(row)))
+    reading, limit = left(row), figure(next(iter(row)))
     rest = None if reading is None else max(0.0, reading - state.spent)
     return Budget(written(rest), written(limit), written(state.reserve or None))
 
 
-def written(figure: float | None) -> str:
+def written(count: float | None) -> str:
     """A count for people, "" for an unknown one."""
-    return "" if figure is None else f"{figure:,.0f}"
+    return "" if count is None else f"{count:,.0f}"
 
 
-def channels(state: OperationState) -> tuple[Channel, ...]:
+def channels(state: OperationState, known: Routes) -> tuple[Channel, ...]:
     """The operation's channels in the order of the alphabet."""
-    totals = Counter[str]()
-    for (channel, _), count in counts(state.standing(CONNECTORS)).items():
-        totals[channel] += count
+    totals = Counter({channel: 0 for channel, *_ in state.standing(CONNECTORS).memory.emptied})
+    for (channel, _), number in known.pairs.items():
+        totals[channel] += number
     expect = state.operation.expect
     names = sorted({*totals, *expect})
     return tuple([Channel(shown(name), totals[name], written(expect.get(name))) for name in names])

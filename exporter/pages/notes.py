@@ -114,10 +114,10 @@ def misrouted(state: OperationState, known: Routes, faults: Iterable[Fault]) -> 
 def lacking(state: OperationState, now: float) -> Iterator[Note]:
     """Channels that lost their last connector within a day, or have fewer than `expect` says."""
     standing, expect = state.standing(CONNECTORS), state.operation.expect
-    if standing.snapshot is None:
+    removed = [change.key[0] for change in told(standing.recent, now) if change.kind is ChangeKind.REMOVED]
+    if standing.snapshot is None or not (removed or expect):
         return
     counts = Counter(row.channel for row in connectors(state))
-    removed = [change.key[0] for change in told(standing.recent, now) if change.kind is ChangeKind.REMOVED]
     for channel in dict.fromkeys(removed):
         if not counts[channel] and channel not in expect:
             do = "Add it again in Manager, or write expect: {CHANNEL: 0} if that was meant."

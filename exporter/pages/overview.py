@@ -104,7 +104,7 @@ def line(state: OperationState, now: float, link: str) -> Line:
         next=due(following.at if following else None, now),
         believed=maybe(standing.snapshot.at if standing.snapshot else None, now),
         budget=budget(state),
-        channels=channels(state),
+        channels=channels(state, known),
         changes=news,
     )
 

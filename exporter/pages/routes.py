@@ -1,9 +1,11 @@
 """Which connectors lead nowhere: the verdict of alerts/connectors.yml, on two lists of one operation. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
+from operator import itemgetter
 from typing import Final, NamedTuple, cast
 
 from exporter.lists.connectors import NAME as CONNECTORS
@@ -28,6 +30,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "facebook": EITHER,
     "instagram": EITHER,
 }
+PAIR: Final = itemgetter(0, 2)  # channel and routing point of a row; there may be very many rows
 ROUTED: Final = frozenset({ChangeKind.ADDED, ChangeKind.REROUTED})
 
 
@@ -48,10 +51,14 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The routing points by id, in the order of the answer; `fresh` is when they were believed, None if long ago."""
+    """The routing points by id, in the order of the answer, and how many connectors of which channel lead where.
+
+    `fresh` is when the routing points were believed, None if that is too long ago.
+    """
 
     points: Mapping[str, Sequence[RoutingPoint]]
     fresh: float | None
+    pairs: Mapping[tuple[str, str], int]
 
     @property
     def believed(self) -> float | None:
@@ -87,7 +94,7 @@ def routes(state: OperationState, now: float) -> Routes:
         points.setdefault(point.rp_id, []).append(point)
     snapshot, interval = state.standing(ROUTING_POINTS).snapshot, state.intervals.get(ROUTING_POINTS)
     is_fresh = snapshot is not None and interval is not None and now - snapshot.at <= INTERVALS * interval
-    return Routes(points, snapshot.at if snapshot and is_fresh else None)
+    return Routes(points, snapshot.at if snapshot and is_fresh else None, Counter(map(PAIR, connectors(state))))
 
 
 def connectors(state: OperationState) -> tuple[Connector, ...]:
@@ -107,15 +114,13 @@ def misrouted(state: OperationState, known: Routes, now: float) -> Mapping[Conne
 
     A connector that got its route after the routing points were asked is judged by the next answer alone.
     """
-    rows = connectors(state)
-    pairs = {(row.channel, row.rp_id) for row in rows}
-    faults = {pair: fault for pair in pairs if (fault := known.fault(*pair))}
+    faults = {pair: fault for pair in known.pairs if (fault := known.fault(*pair))}
     if not faults:
         return {}
     routed = routed_at(state, now)
     return {
         row: fault
-        for row in rows
+        for row in connectors(state)
         if (fault := faults.get((row.channel, row.rp_id)))
         and (fault.reason is Reason.NOT_ROUTED or routed.get(row.key, -inf) < (known.believed or -inf))
     }
