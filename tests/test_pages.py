@@ -228,19 +228,29 @@ def test_a_poll_that_failed_is_told_with_its_outcome() -> None:
     ]
 
 
+def test_lists_that_failed_alike_are_told_together() -> None:
+    state = altered(altered(operation(), ending=ended(Outcome.TIMEOUT)), "token_info", ending=ended(Outcome.TIMEOUT))
+    state = altered(state, "routing_points", ending=ended(Outcome.FORBIDDEN))
+
+    assert [what for _, what in told(state)] == [
+        "connectors, token_info: No answer came in time. (timeout)",
+        "routing_points: wolkvox let nobody in: maintenance, a backup, or its firewall. (forbidden)",
+    ]
+
+
 def test_data_is_stale_after_three_intervals() -> None:
     rows = (LINES[0], LINES[2])
 
     assert told(altered(operation(), snapshot=Snapshot(rows, NOW - 900))) == []
     assert told(altered(operation(), snapshot=Snapshot(rows, NOW - 901))) == [
-        (Problem.STALE, "connectors: no answer could be believed for 15 min.")
+        (Problem.STALE, "No answer could be believed of connectors for 15 min.")
     ]
 
 
 def test_data_is_stale_when_three_polls_brought_none() -> None:
     state = operation(standings={"connectors": standing((), snapshot=None, ending=ended(Outcome.MALFORMED))})
 
-    assert told(state)[1] == (Problem.STALE, "connectors: no answer could be believed yet.")
+    assert told(state)[1] == (Problem.STALE, "No answer could be believed of connectors yet.")
 
 
 def test_a_rest_names_its_lists() -> None:
@@ -306,7 +316,7 @@ def test_a_channel_with_fewer_connectors_than_expected_is_lacking() -> None:
 def test_an_operation_that_is_well_is_told_in_one_line() -> None:
     assert (
         "acme server 0010, country: co well last 1 min ago next in 4 min data of 1 min ago 610 of 1,000 reserve 100"
-        " email 1 whatsapp 1 none"
+        " email 1, whatsapp 1 none"
     ) in overview(operation())
 
 
@@ -328,7 +338,7 @@ def test_a_problem_is_told_with_what_to_do() -> None:
 def test_what_was_expected_stands_beside_what_is_there() -> None:
     state = operation(operation=Operation("acme", "0010", expect={"whatsapp": 2, "sms": 1}))
 
-    assert "email 1 sms 0 of 1 whatsapp 1 of 2" in overview(state)
+    assert "email 1, sms 0 of 1, whatsapp 1 of 2" in overview(state)
 
 
 def test_the_budget_is_what_is_known_of_it() -> None:

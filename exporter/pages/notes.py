@@ -45,12 +45,14 @@ def notes(state: OperationState, known: Routes, faults: Iterable[Fault], now: fl
 
 
 def failing(state: OperationState) -> Iterator[Note]:
-    """Lists whose last poll failed."""
+    """Lists whose last poll failed, those with one outcome together."""
+    names: dict[Outcome, list[str]] = {}
     for name in state.intervals:
         ending = state.standing(name).ending
         if ending is not None and ending.outcome.is_failure:
-            advice = OUTCOMES[ending.outcome]
-            yield Note(Problem.FAILING, f"{name}: {advice.what} ({ending.outcome})", advice.do)
+            names.setdefault(ending.outcome, []).append(name)
+    for outcome, of in names.items():
+        yield Note(Problem.FAILING, f"{', '.join(of)}: {OUTCOMES[outcome].what} ({outcome})", OUTCOMES[outcome].do)
 
 
 def is_stale(standing: Standing, interval: float, now: float) -> bool:
@@ -62,14 +64,15 @@ def is_stale(standing: Standing, interval: float, now: float) -> bool:
 
 def stale(state: OperationState, now: float) -> Iterator[Note]:
     """Lists of which nothing was believed for long."""
-    for name, interval in state.intervals.items():
-        standing = state.standing(name)
-        if is_stale(standing, interval, now):
-            snapshot, ending = standing.snapshot, standing.ending
-            for_long = f" for {span(now - snapshot.at)}" if snapshot else " yet"
-            is_held = ending is not None and not ending.outcome.is_failure
-            why = "Answers are held back, or no poll is made." if is_held else ""
-            yield Note(Problem.STALE, f"{name}: no answer could be believed{for_long}.", why)
+    old = [name for name, interval in state.intervals.items() if is_stale(state.standing(name), interval, now)]
+    if old:
+        told = ", ".join(f"{name} {for_long(state.standing(name), now)}" for name in old)
+        yield Note(Problem.STALE, f"No answer could be believed of {told}.")
+
+
+def for_long(standing: Standing, now: float) -> str:
+    """How long nothing was believed, in words."""
+    return "yet" if standing.snapshot is None else f"for {span(now - standing.snapshot.at)}"
 
 
 def resting(state: OperationState) -> Iterator[Note]:

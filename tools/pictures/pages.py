@@ -24,9 +24,9 @@ from exporter.server import Server, bound
 from exporter.web import Application, Site
 
 IMAGES: Final = Path(__file__).parent.parent.parent / "docs" / "images"
-FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-DESK: Final[ViewportSize] = {"width": 1280, "height": 900}
-PHONE: Final[ViewportSize] = {"width": 360, "height": 740}
+FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-lcd-text"]
+DESK: Final[ViewportSize] = {"width": 1180, "height": 760}
+PHONE: Final[ViewportSize] = {"width": 360, "height": 1100}
 
 
 class Look(NamedTuple):
@@ -37,7 +37,7 @@ class Look(NamedTuple):
 
 
 LOOKS: Final = {"light": Look("light", DESK), "dark": Look("dark", DESK), "phone": Look("light", PHONE)}
-PATHS: Final = {"pages": "", "operation": "operations/andina-co"}
+PATHS: Final = {"page": "", "page-operation": "operations/andina-co"}
 
 
 @contextmanager
