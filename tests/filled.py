@@ -1,15 +1,19 @@
 """States for the status pages: one operation with everything that can be wrong, and a crowd of a thousand."""
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 from conftest import INTERVALS
 
+from exporter.lists import LISTS
 from exporter.lists.connectors import Connector
 from exporter.lists.routing_points import RoutingPoint
 from exporter.lists.token_info import TokenInfo
 from exporter.model import Change, ChangeKind, Operation, Outcome
+from exporter.server import Server, bound
 from exporter.state import (
     Ending,
     Held,
@@ -23,6 +27,7 @@ from exporter.state import (
     State,
     Tally,
 )
+from exporter.web import Application, Site
 
 NOW: Final = 1_795_514_098.0  # 2026-11-24 09:54:58 UTC
 POINTS: Final = (
@@ -130,3 +135,32 @@ def one_of(number: int, connectors: int) -> OperationState:
     if number % 10 == 0:
         made = altered(made, recent=(change(ChangeKind.REROUTED, rows[0], before="5", after="6"),))
     return made
+
+
+@contextmanager
+def served(state: State) -> Iterator[str]:
+    """A site of this state, where a poll may be asked for: its URL."""
+    site = Site(
+        page=lambda: None,
+        state=lambda: state,
+        changes=lambda _since, name, _limit: [(str(name), change(ChangeKind.REROUTED, before="5", after="6"))],
+        is_alive=lambda: True,
+        version="1.2.3",
+        lists=LISTS,
+        now=lambda: NOW,
+        answers=lambda _: answers(),
+        reload=lambda: "",
+    )
+    server = Server(Application(site), bound([("127.0.0.1", 0)]))
+    server.start()
+    try:
+        yield f"http://{server.addresses[0]}/"
+    finally:
+        server.quit()
+        server.join()
+
+
+if __name__ == "__main__":
+    with served(crowd()) as url:
+        print(url, flush=True)  # noqa: T201 - whoever started it reads where it is
+        signal.pause()
