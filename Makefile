@@ -44,6 +44,7 @@ profile: .venv/dev ## where a scrape's and a poll's time goes
 
 pictures: .venv/dev tools/pictures/node_modules/.package-lock.json ## docs/images anew, in a minute or two; needs node 20, chromium, prometheus
 	PYTHONPATH=.:tests $(BIN)/python tools/pictures/draw.py
+	PYTHONPATH=.:tests $(BIN)/python tools/pictures/pages.py
 
 lock: ## write the locks anew from pyproject.toml; needs uv
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --upgrade \

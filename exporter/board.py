@@ -170,6 +170,7 @@ class Board:
             else seat.next,
             spent=seat.spent,
             reserved=self.is_reserved(seat),
+            reserve=self.setup.limits.reserve,
             names=self.setup.names,
             at=now.wall,
         )

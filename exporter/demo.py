@@ -63,7 +63,7 @@ def greeting(address: str) -> str:
     return f"""
 wolkvox-exporter demo: five simulated operations, whose people change connectors all the time.
 
-  http://{address}/          the page
+  http://{address}/          the status page: how each operation stands, and why
   http://{address}/metrics   the metrics: look at wolkvox_connectors and wolkvox_connector_info,
                                   and watch wolkvox_connector_changes_total grow
   http://{address}/probe?target=andina-co   one operation alone

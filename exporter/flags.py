@@ -190,7 +190,8 @@ def listen_address(source: str, text: str) -> tuple[str, int]:
 
 def path(source: str, text: str) -> str:
     """A path of the site that no other page has."""
-    if not text.startswith("/") or text.rstrip("/") in TAKEN or not set(text) <= PATH_CHARACTERS:
+    is_taken = text.rstrip("/") in TAKEN or text.startswith(PAGES)
+    if not text.startswith("/") or is_taken or not set(text) <= PATH_CHARACTERS:
         raise ValueError(f"{source}: {text!r} is no free path; it starts with / and is none of {', '.join(TAKEN)}")
     return text
 
@@ -266,6 +267,8 @@ TAKEN: Final = (
     "/api/v1/changes",
     "/api/v1/operations",
     "/api/v1/connectors",
+    "/operations",
 )
+PAGES: Final = "/operations/"  # a page of its own for each operation
 PATH_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-._~")
 CHECKS: Final = {"web.telemetry-path": path, "web.max-requests": count, "web.external-url": url}

@@ -138,8 +138,9 @@ class OperationState:
     """One operation and how each of its lists stands.
 
     `intervals` holds the configured seconds of each list that is polled. `spent` counts the calls of this host on the
-    token since the token's own figures were last read. `names` says whether connectors' names may be shown, `at` when
-    this was true, for what ends by its age.
+    token since the token's own figures were last read; `reserve` calls a day are left to others, and `reserved` says
+    that no more than these are left. `names` says whether connectors' names may be shown, `at` when this was true, for
+    what ends by its age.
     """
 
     operation: Operation
@@ -148,6 +149,7 @@ class OperationState:
     next: Mapping[str, Next] = field(default_factory=nothing)
     spent: int = 0
     reserved: bool = False
+    reserve: int = 0
     names: bool = True
     at: float = 0.0
 

@@ -1,12 +1,15 @@
-"""The ASGI application: /metrics, /probe, /sd, /api, health, reload and the landing page. Answers from memory alone."""
+"""The ASGI application: /metrics, /probe, /sd, /api, health, reload and the status pages.
 
+It answers from memory, but for the journal and the recorded answers, which are read from the storage.
+"""
+
+import asyncio
+import gzip
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from html import escape
-from string import Template
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,16 +20,17 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from exporter import api
+from exporter import api, pages
 from exporter.access import Access, access_of
 from exporter.encoding import Format
 from exporter.model import Change
 from exporter.negotiation import Offer, accepts_gzip, preferred
 from exporter.page import Page
+from exporter.pages import Frame, Records
 from exporter.pieces import Stream
 from exporter.protocol import Ready
 from exporter.spec import UpstreamList
-from exporter.state import State
+from exporter.state import Recorded, State
 from exporter.store import StoreError
 
 OFFERS: Final = {
@@ -34,10 +38,12 @@ OFFERS: Final = {
     Offer("text/plain", "1.0.0"): Format.TEXT_1,
     Offer("application/openmetrics-text", "1.0.0"): Format.OPENMETRICS,
 }
+# `same-origin` and not `no-referrer`: with that, a browser sends the form that asks for a poll with `Origin: null`.
 SAFE: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+    "Vary": "Accept-Encoding",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
 }
 RawHeaders = list[tuple[bytes, bytes]]
 CODING: Final = {True: [(b"content-encoding", b"gzip")], False: []}
@@ -52,31 +58,10 @@ HEADERS: Final[Mapping[tuple[Format, bool], RawHeaders]] = {
 }
 HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 MOST: Final = 10_000  # changes that one answer may hold
+JOURNAL: Final = 100  # changes that an operation's page shows
+QUICKLY: Final = 1  # a tenth of the page's bytes for a few milliseconds; more effort saves little
 DEFAULT: Final = Offer("text/plain", "0.0.4")
 NOT_YET: Final = PlainTextResponse("the first page is not rendered yet\n", 503)
-LANDING: Final = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>wolkvox-exporter</title>
-<style>
-:root { color-scheme: light dark }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }
-</style>
-</head>
-<body>
-<h1>wolkvox-exporter $version</h1>
-<ul>
-<li><a href="$metrics">Metrics</a> of all operations</li>
-<li><a href="sd">Targets</a> for Prometheus's HTTP service discovery</li>
-<li><a href="-/healthy">Healthy</a>, <a href="-/ready">ready</a></li>
-</ul>
-<h2>Operations</h2>
-<ul>$operations</ul>
-</body>
-</html>
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +69,9 @@ class Site:
     """What the pages need of the rest: each is a question that is answered at once.
 
     `page` is the newest one, None before the first, and so is `state`; `changes` reads the journal by time, operation
-    and number, newest first, StoreError; `reload` reads the configuration again and gives the faults as
-    text, "" for none; it is None where the life cycle may not be steered over HTTP.
+    and number, newest first, StoreError; `now` is Unix seconds; `answers` are the API's last ones to an operation,
+    newest first, StoreError; `reload` reads the configuration again and gives the faults as text, "" for none; it is
+    None where the life cycle may not be steered over HTTP.
     """
 
     page: Callable[[], Page | None]
@@ -94,6 +80,8 @@ class Site:
     is_alive: Callable[[], bool]
     version: str
     lists: Mapping[str, UpstreamList]
+    now: Callable[[], float]
+    answers: Callable[[str], list[Recorded]] = lambda _: []
     reload: Callable[[], str] | None = None
     telemetry_path: str = "/metrics"
     external_url: str = ""
@@ -159,6 +147,7 @@ class Pages:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._lists = site.lists
+        self._drawing = asyncio.Lock()
 
     def metrics(self, request: Request) -> Response:
         """All operations and the exporter itself."""
@@ -255,18 +244,53 @@ class Pages:
         told = [each for name in names for each in self._site.changes(since, name, limit)]
         return sorted(told, key=lambda each: each[1].at, reverse=True)[:limit]
 
-    async def landing(self, request: Request) -> Response:
-        """Where to go from here."""
-        page = self._site.page()
-        links = "".join(
-            f'<li><a href="probe?target={escape(name)}">{escape(name)}</a></li>'
-            for name in (page.operations if page else ())
-            if access_of(request.scope).sees(name)
+    async def overview(self, request: Request) -> Response:
+        """The status page of all operations that the visitor sees; `q` and `show` say which are looked for."""
+        state, access = self._site.state(), access_of(request.scope)
+        if state is None:
+            return NOT_YET
+        asked, frame = request.query_params, self._frame(access)
+        seen = access.part(state)
+        if access.is_bound:  # the storage is no concern of who sees a part
+            seen = replace(seen, storage_healthy=True)
+        return await self._drawn(
+            request, lambda: pages.overview(seen, frame, asked.get("q", ""), asked.get("show", ""))
         )
-        text = LANDING.substitute(
-            version=escape(self._site.version), metrics=escape(self._site.telemetry_path.lstrip("/")), operations=links
+
+    async def operation(self, request: Request) -> Response:
+        """The status page of one operation; `q` is looked for in its connectors."""
+        state, access = self._site.state(), access_of(request.scope)
+        if state is None:
+            return NOT_YET
+        name, query, frame = request.path_params["name"], request.query_params.get("q", ""), self._frame(access)
+        found = next((each for each in access.part(state).operations if each.operation.name == name), None)
+        if found is None:
+            return await self._drawn(request, lambda: pages.missing(frame), 404)
+        return await self._drawn(
+            request, lambda: pages.operation(found, self._records(name), frame, self._lists, query)
         )
-        return HTMLResponse(text, headers=SAFE)
+
+    def _frame(self, access: Access) -> Frame:
+        site = self._site
+        version = "" if access.is_bound else site.version
+        return Frame(site.now(), version, site.telemetry_path.lstrip("/"), site.reload is not None)
+
+    def _records(self, name: str) -> Records:
+        """What the storage has of the operation."""
+        try:
+            told = self._site.changes(0.0, name, JOURNAL)
+            return Records(tuple(change for _, change in told), tuple(self._site.answers(name)))
+        except StoreError as error:
+            return Records(fault=str(error))
+
+    async def _drawn(self, request: Request, draw: Callable[[], str], status: int = 200) -> Response:
+        """A page drawn beside the loop, one at a time: many that are asked for at once take turns, not memory."""
+        compress = accepts_gzip(request.headers.get("accept-encoding", ""))
+        async with self._drawing:
+            body = await run_in_threadpool(lambda: encoded(draw(), compress=compress))
+            policy = pages.policy()
+        coding = {"Content-Encoding": "gzip"} if compress else {}
+        return HTMLResponse(body, status, {**SAFE, "Content-Security-Policy": policy, **coding})
 
 
 class Application(Starlette):
@@ -295,8 +319,14 @@ def others(pages: Pages) -> list[Route]:
         Route("/api/v1/changes", pages.changes),
         Route("/api/v1/operations", pages.operations),
         Route("/api/v1/connectors", pages.connectors),
-        Route("/", pages.landing),
+        Route("/", pages.overview),
+        Route("/operations/{name}", pages.operation),
     ]
+
+
+def encoded(text: str, *, compress: bool) -> bytes:
+    """The bytes of a status page."""
+    return gzip.compress(text.encode(), QUICKLY, mtime=0) if compress else text.encode()
 
 
 def scraped(request: Request, page: Page, names: frozenset[str] | None) -> Response:

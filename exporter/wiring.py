@@ -196,6 +196,7 @@ class Service:
             is_alive=lambda: self._clock.now().uptime - self._poller.began.uptime < ALIVE,
             version=__version__,
             lists=LISTS,
+            now=lambda: self._clock.now().wall,
             reload=self.reload if self._options.web_enable_lifecycle else None,
             telemetry_path=self._options.web_telemetry_path,
             external_url=self._options.web_external_url,

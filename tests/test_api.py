@@ -40,6 +40,7 @@ def site_of(exporter: Exporter) -> Site:
         is_alive=lambda: True,
         version="1",
         lists=LISTS,
+        now=lambda: exporter.clock.now().wall,
     )
 
 

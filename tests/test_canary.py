@@ -25,7 +25,16 @@ MORE = f"""\
   - {{name: env, server: "0010", token_env: CANARY_TOKEN}}
 """
 HEAVY = {"big_body", "big_chunked", "gzip_bomb", "cut_60000"}
-PATHS = ("/metrics", "/sd", "/", "/probe?target=file", "/probe?target=other", "/nothing", "/-/ready")
+PATHS = (
+    "/metrics",
+    "/sd",
+    "/",
+    "/probe?target=file",
+    "/probe?target=other",
+    "/nothing",
+    "/-/ready",
+    "/operations/file",
+)
 TRAPS = [
     # A token where another thing belongs is what people paste by mistake.
     f'operations: [{{name: acme, server: "0010", token_file: {CANARY}}}]',

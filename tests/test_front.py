@@ -59,6 +59,7 @@ def site(tmp_path_factory) -> Iterator[Application]:
                 state=lambda: exporter.state,
                 changes=exporter.store.changes,
                 is_alive=lambda: True,
+                now=lambda: clock.wall,
                 version="1",
                 lists=LISTS,
                 reload=lambda: "",

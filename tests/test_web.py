@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from conftest import CANARY, Exporter, FakeClock, needs, setup_for
+from conftest import CANARY, START, Exporter, FakeClock, needs, setup_for
 from processes import Reply, ask, free_port, wait_for
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
@@ -36,6 +36,7 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
+NOW = START + 60
 ODD = [
     "%00",
     "%ff%fe",
@@ -118,6 +119,7 @@ def site(page, state) -> Site:
         is_alive=lambda: True,
         version="1.2.3",
         lists=LISTS,
+        now=lambda: NOW,
     )
 
 
@@ -282,25 +284,11 @@ def test_reload_over_http_must_be_allowed(visit) -> None:
     assert (reply.status, reply.text) == (403, "start with --web.enable-lifecycle to allow a reload over HTTP\n")
 
 
-def test_the_landing_page_links_what_there_is_and_runs_nothing(visit) -> None:
+def test_the_status_page_is_the_first_one(visit) -> None:
     reply = visit.get("/")
 
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
-    assert reply.headers["content-security-policy"].startswith("default-src 'none'; ")
-    assert reply.headers["x-content-type-options"] == "nosniff"
-    assert all(f'href="{path}"' in reply.text for path in ("metrics", "sd", "probe?target=acme", "-/ready"))
-    assert "1.2.3" in reply.text
-
-
-def test_the_landing_page_escapes_what_it_is_given(site) -> None:
-    odd = page_of(OperationState(Operation('<b>"x"&', "0010"), {}, {}))
-
-    with served(replace(site, page=lambda: odd, version="<script>")) as visitor:
-        told = visitor.get("/").text
-
-    assert "<script>" not in told
-    assert "<b>" not in told
-    assert "&lt;b&gt;&quot;x&quot;&amp;" in told
+    assert all(f'href="{path}"' in reply.text for path in ("metrics", "sd", "operations/acme", "-/ready"))
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/metrics/", "/sd/", "/-/", "//", "/%00", "/metrics%0d%0aX-Evil:1"])
@@ -430,7 +418,8 @@ def test_requests_on_one_connection_are_answered_one_after_the_other(visit) -> N
 
 @pytest.mark.parametrize("path", ["/metrics", "/probe?target=acme", "/sd", "/-/ready", "/"])
 def test_a_page_that_fails_is_500_without_details_and_others_go_on(site, path, caplog) -> None:
-    with served(replace(site, page=raising(RuntimeError("boom-4711")), max_requests=1)) as visitor:
+    fails = raising(RuntimeError("boom-4711"))
+    with served(replace(site, page=fails, state=fails, max_requests=1)) as visitor:
         replies = [visitor.get(path) for _ in range(3)]
 
         assert {(reply.status, reply.text) for reply in replies} == {(500, "Internal Server Error")}

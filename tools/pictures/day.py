@@ -5,7 +5,8 @@ Made of the same parts as the history that the tests query, which has everything
 
 # ruff: noqa: INP001 - the parts of a tool are no package
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -68,19 +69,37 @@ def story(tokens: Mapping[str, str]) -> list[Edit]:
 
 def record(folder: Path) -> History:
     """Writes the day to folder/om.txt."""
+    history = History(folder / "om.txt", END - LENGTH * 60, END, STEP)
+    with opened(folder) as (stage, edits):
+        write(stage, edits, history)
+    return history
+
+
+@contextmanager
+def lived(folder: Path) -> Iterator[Stage]:
+    """The end of the day, with all that the exporter knows then."""
+    with opened(folder) as (stage, edits):
+        for edit in edits:
+            stage.pass_time(END - edit.ago * 60)
+            edit.act(stage)
+        stage.pass_time(END)
+        stage.exporter.turn()
+        yield stage
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[tuple[Stage, list[Edit]]]:
+    """The operations half an hour before the day begins, and all that is to happen."""
     clock = FakeClock()
     clock.wall = END - (LENGTH + WARM_UP) * 60
-    history = History(folder / "om.txt", END - LENGTH * 60, END, STEP)
     with Simulator(interval=INTERVALS | {"routing_points": 300.0}, now=lambda: clock.true) as simulator:
         operations = demo_accounts(simulator)
         tokens = {each.name: each.token for each in operations}
         known = {each.name: Operation(each.name, each.server, {}, EXPECT.get(each.name, {})) for each in operations}
         setup = delayed(setup_for(simulator, tokens, clock, targets=targets(known, tokens)))
         exporter = Exporter(folder / "state", clock, setup)
-        stage = Stage(clock, simulator, Drift(simulator), exporter, Process(clock))
-        write(stage, story(tokens), history)
+        yield Stage(clock, simulator, Drift(simulator), exporter, Process(clock)), story(tokens)
         exporter.close()
-    return history
 
 
 def write(stage: Stage, edits: list[Edit], history: History) -> None:
