@@ -20,6 +20,7 @@ from exporter.keeper import Keeper
 from exporter.model import DAY, Answer, Moment, Outcome
 from exporter.poll import stands
 from exporter.setup import Setup
+from exporter.redaction import redacted
 from exporter.spec import UpstreamList
 from exporter.state import EMPTY, Histogram, Standing, State
 from exporter.store import Finished, Identity, Store
@@ -214,9 +215,7 @@ class Poller:
             self._flights[seat.name] = flight
             call, token = self._board.setup.call, self._tokens[seat.name]
             try:
-                self._start(
-                    lambda: self._land(flight, self._answer(flight, lambda: call(flight.server, spec.name, token)))
-                )
+                self._start(lambda: self._land(flight, self._answer(flight, answer)))
             except RuntimeError as error:  # no thread is to be had: the call counts as spent, though none was made
                 self._land(flight, Answer(Outcome.INTERRUPTED, detail=str(error)))
 
@@ -246,6 +245,11 @@ class Poller:
     def _write(self, ended: Landed) -> bool:
         """Writes an ended call down, and sets what follows from it; False when the storage failed."""
         claim = ended.flight.claim
+            private = () if self._board.setup.names else spec.private
+
+            def answer() -> Answer:
+                return redacted(call(flight.server, spec.name, token), token, private)
+
         finished = self._attempt(lambda: self._store.finish(claim, ended.result))
         if finished is None:
             return False
