@@ -5,7 +5,7 @@ from typing import Any
 
 from exporter.model import Change, Row
 from exporter.spec import UpstreamList
-from exporter.state import OperationState, State
+from exporter.state import OperationState, Recorded, State
 
 
 def change(operation: str, told: Change, spec: UpstreamList, *, names: bool) -> dict[str, Any]:
@@ -22,6 +22,19 @@ def change(operation: str, told: Change, spec: UpstreamList, *, names: bool) -> 
         "before_name": told.before_name,
         "after_name": told.after_name,
     }
+
+
+def answer(operation: str, told: Recorded) -> dict[str, Any]:
+    """One answer of the flight recorder; its body is text, cut where it was long."""
+    return {"operation": operation, **told._asdict(), "outcome": str(told.outcome), "rejected": list(told.rejected)}
+
+
+def unknown(state: State, operation: str) -> str:
+    """Why nothing can be said about the operation, without an end mark; "" where it is one of the state's."""
+    if any(each.operation.name == operation for each in state.operations):
+        return ""
+    what = f"unknown operation {operation!r}" if operation else "the parameter operation is missing"
+    return f"{what}: it is the name of a configured operation, and /api/v1/operations lists them"
 
 
 def operations(state: State) -> list[dict[str, Any]]:

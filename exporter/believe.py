@@ -4,23 +4,30 @@ The API answers "nothing" where a list is empty and sometimes for no reason, so 
 lacks much is held until the next readable one says the same.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from exporter.model import Key, Row
+from exporter.records import fault
 from exporter.state import Held
 
 MOST_ROWS: Final = 60_000  # the API cuts a list there and does not say so
 FEW: Final = 3  # fewer missing entities than this are no mass removal
+MOST_REASONS: Final = 20  # rejected records of which it is said why
 
 
 class Reading(NamedTuple):
-    """One readable answer: its distinct rows in their order, and what was odd about it."""
+    """One readable answer: its distinct rows in their order, and what was odd about it.
+
+    `reasons` says of the first rejected records why, each in a sentence; the first record of an answer is record 1.
+    """
 
     rows: tuple[Row, ...]
     records: int
     rejected: int
     duplicates: int
+    reasons: tuple[str, ...] = ()
 
     @property
     def is_partial(self) -> bool:
@@ -35,10 +42,13 @@ class Verdict(NamedTuple):
     held: Held | None
 
 
-def read(records: Sequence[object], parse: Callable[[Mapping[object, object]], Row | None]) -> Reading:
+def read(
+    records: Sequence[object], parse: Callable[[Mapping[object, object]], Row | None], key: Sequence[str] = ()
+) -> Reading:
     """The answer's rows one by one: what has no key is rejected, what has a key that came before is a duplicate.
 
-    An exact duplicate stands once in `rows`; rows with one key and different contents are all kept.
+    An exact duplicate stands once in `rows`; rows with one key and different contents are all kept. `key` names the
+    fields of a key, for the reasons.
     """
     parsed = [parse(record) if isinstance(record, Mapping) else None for record in records]
     rows = [row for row in parsed if row is not None]
@@ -47,7 +57,15 @@ def read(records: Sequence[object], parse: Callable[[Mapping[object, object]], R
         records=len(records),
         rejected=len(parsed) - len(rows),
         duplicates=len(rows) - len(keys(rows)),
+        reasons=tuple(islice(reasons(records, parsed, key), MOST_REASONS)) if len(rows) < len(parsed) else (),
     )
+
+
+def reasons(records: Iterable[object], parsed: Iterable[Row | None], key: Sequence[str]) -> Iterator[str]:
+    """Of each record that gave no row, why."""
+    for place, (record, row) in enumerate(zip(records, parsed, strict=True), 1):
+        if row is None:
+            yield f"record {place}: {fault(record, key)}"
 
 
 def keys(rows: Iterable[Row]) -> set[Key]:

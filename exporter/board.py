@@ -13,7 +13,7 @@ from exporter.recent import expiry
 from exporter.setup import Setup, Target
 from exporter.spec import UpstreamList
 from exporter.state import Next, OperationState, Rule, Standing
-from exporter.store import Ask, Store
+from exporter.store import Ask, Store, StoreError
 
 
 class Due(NamedTuple):
@@ -36,6 +36,7 @@ class Seat:
     next: Mapping[str, Next] = field(default_factory=dict)
     spent: int = 0
     revision: int = 0
+    wishes: set[str] = field(default_factory=set)  # lists that somebody asked for, until they are claimed next
     told: OperationState | None = None  # until something changes: pages know by it what to render anew
     expires: float = inf  # wall time at which a change that is told comes of age
     soonest: float = inf  # the first of the dues
@@ -66,7 +67,7 @@ class Board:
             operation=seat.name,
             list=spec.name,
             token=seat.token,
-            interval=min(interval, self.setup.limits.least) if self.is_questioned(seat, spec) else interval,
+            interval=min(interval, self.setup.limits.least) if self.is_hurried(seat, spec) else interval,
             busy=self.setup.limits.busy,
             essential=spec.essential,
             pace=pace,
@@ -95,6 +96,20 @@ class Board:
                 seat.dues[spec.name] = self._due(seat, spec, now, is_reserved=is_reserved)
         self.tell(seat, now)
 
+    def wish(self, seat: Seat, name: str, now: Moment) -> Due:
+        """Sets one list due at its next legal second, since somebody asks for it; StoreError.
+
+        For an operation of which more than the reserve is left.
+        """
+        seat.wishes.add(name)
+        try:
+            seat.dues[name] = self._due(seat, self.setup.lists[name], now, is_reserved=False)
+        except StoreError:
+            seat.wishes.remove(name)
+            raise
+        self.tell(seat, now)
+        return seat.dues[name]
+
     def postpone(self, seat: Seat, name: str, wait: Wait, now: Moment) -> None:
         """Sets one list due after a wait that the ledger asked for."""
         seat.dues[name] = seat.dues[name]._replace(uptime=now.uptime + wait.seconds, rule=wait.rule)
@@ -121,6 +136,10 @@ class Board:
             if spec.left and snapshot and snapshot.rows:
                 return spec.left(snapshot.rows[0])
         return None
+
+    def is_hurried(self, seat: Seat, spec: UpstreamList) -> bool:
+        """True when the list is to be asked as soon as the law allows; nobody's wish touches the reserve."""
+        return self.is_questioned(seat, spec) or (spec.name in seat.wishes and not self.is_reserved(seat))
 
     def is_questioned(self, seat: Seat, spec: UpstreamList) -> bool:
         """True when another list refers to entities that this one has not been asked about since."""
@@ -176,9 +195,12 @@ class Board:
         )
 
     def pace(self, seat: Seat, spec: UpstreamList, now: Moment) -> float:
-        """The factor on the interval after a poll that is made now."""
+        """The factor on the interval after a poll that is made now.
+
+        Wishes come for many operations at once: their polls are spread out again, as first ones are.
+        """
         due = seat.dues[spec.name]
-        late = None if due.first else now.uptime - due.uptime
+        late = None if due.first or spec.name in seat.wishes else now.uptime - due.uptime
         return schedule.pace(seat.name, self.setup.intervals[spec.name], late)
 
     def _due(self, seat: Seat, spec: UpstreamList, now: Moment, *, is_reserved: bool) -> Due:
@@ -189,7 +211,7 @@ class Board:
         legal = budget.wait(binding.past, ask.interval, now, essential=spec.essential)
         if binding.planned is None or self.setup.eager:
             return Due(now.uptime + legal.seconds, legal.rule, first=True)
-        pace = 1.0 if self.is_questioned(seat, spec) else binding.planned.pace
+        pace = 1.0 if self.is_hurried(seat, spec) else binding.planned.pace
         interval = budget.glimpse(ask.interval) if is_reserved else ask.interval
         planned = interval * pace - budget.elapsed(binding.planned.finished, now)
         if legal.seconds > max(planned, 0.0):

@@ -9,6 +9,7 @@ from typing import Final
 
 PIECE: Final = 64 * 1024
 ROOMY: Final = 1024 * 1024
+KEPT: Final = 256 * 1024  # bytes of a body that are handed on as they came
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -19,6 +20,23 @@ class TooLargeError(Exception):
 
 class EncodingError(Exception):
     """A body that cannot be unpacked; the text says why."""
+
+
+class Heard:
+    """What came of a body: its first bytes, `KEPT` at most, and how many there were in all. Grows while it is read."""
+
+    __slots__ = ("size", "start")
+
+    def __init__(self) -> None:
+        self.start = bytearray()
+        self.size = 0
+
+    def passed(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The pieces as they come."""
+        for piece in pieces:
+            self.start += piece[: max(0, KEPT - self.size)]
+            self.size += len(piece)
+            yield piece
 
 
 def capped(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPResponse
 
 from exporter import envelope
-from exporter.body import PIECE, EncodingError, TooLargeError, capped, collected, unpacked
+from exporter.body import PIECE, EncodingError, Heard, TooLargeError, capped, collected, unpacked
 from exporter.model import Answer, Outcome, Secret
 from exporter.transport import NETWORK_ERRORS, Line, Resolve, diagnosis, opened
 
@@ -45,13 +45,14 @@ class Upstream:
 class _Call:
     """A call on its line, and the one place where its end is told: by its thread, or by who cannot wait longer."""
 
-    __slots__ = ("api", "end", "line", "server", "token")
+    __slots__ = ("api", "end", "heard", "line", "server", "token")
 
     def __init__(self, server: str, api: str, token: Secret, resolve: Resolve) -> None:
         self.server = server
         self.api = api
         self.token = token
         self.line = Line(resolve)
+        self.heard = Heard()
         self.end: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
 
     def give_up(self, outcome: Outcome, detail: str) -> Answer:
@@ -97,6 +98,7 @@ class Client:
         `whole` is false where the server may still be at work: the request was sent, or began to be, and its answer
         was not read to the end (timeout, reset, too large, cut short). Where nothing reached the server (name not
         found, connection refused, certificate not trusted, proxy in the way) there is nothing to wait for: true.
+        `body` and `size` tell what came of a body, also of one that could not be read.
         """
         began = self._monotonic()
         return replace(self._call(server, api, token), duration=self._monotonic() - began)
@@ -120,14 +122,14 @@ class Client:
             threading.Thread(target=self._run, args=(call,), name=f"call {api} {server}", daemon=True).start()
             end = call.end.get(timeout=self._upstream.timeout)
         except queue.Empty:
-            return call.give_up(Outcome.TIMEOUT, f"{call.line.timed_out}, after {self._upstream.timeout:g} seconds")
+            end = call.give_up(Outcome.TIMEOUT, f"{call.line.timed_out}, after {self._upstream.timeout:g} seconds")
         finally:
             with self._lock:
                 if self._running:
                     self._running.discard(call)
         if isinstance(end, Exception):
             raise end
-        return end
+        return replace(end, body=bytes(call.heard.start), size=call.heard.size)
 
     def _request(self, call: _Call) -> requests.PreparedRequest:
         url = self._upstream.base_url.replace("{server}", call.server).rstrip("/") + "/api/v2/information.php"
@@ -156,7 +158,7 @@ class Client:
             times = (upstream.connect_timeout, upstream.timeout)
             try:
                 with opened(self._request(call), line, self._trust, upstream.proxy, times) as response:
-                    body = _body(response, upstream.max_body, make_room)
+                    body = _body(response, upstream.max_body, make_room, call.heard)
             except TooLargeError:
                 return envelope.broken(
                     line.status, Outcome.TOO_LARGE, f"body is larger than {upstream.max_body} bytes", whole=False
@@ -168,15 +170,18 @@ class Client:
             return envelope.answer(envelope.Reply(response.status, body, response.headers), call.token, self._wall)
 
 
-def _body(response: HTTPResponse, most: int, on_roomy: Callable[[], None]) -> bytearray:
-    """The unpacked body, read to its end; of a body that is larger than `most`, packed or not, only so much is read."""
+def _body(response: HTTPResponse, most: int, on_roomy: Callable[[], None], heard: Heard) -> bytearray:
+    """The unpacked body, read to its end; of a body that is larger than `most`, packed or not, only so much is read.
+
+    `heard` learns what comes of it, whatever the end.
+    """
     if (response.length_remaining or 0) > most:
         raise TooLargeError
     # Out of urllib3's sight, which may know more encodings than were asked for.
     encoding = response.headers.pop("content-encoding", "")
     packed = capped(response.stream(PIECE, decode_content=False), most)
     try:
-        return collected(capped(unpacked(packed, encoding), most), on_roomy)
+        return collected(capped(heard.passed(unpacked(packed, encoding)), most), on_roomy)
     except EncodingError:
         for _ in packed:  # to the end, so that the server is surely done
             pass

@@ -11,6 +11,7 @@ from email.utils import mktime_tz, parsedate_tz
 from typing import Any, Final, NamedTuple
 
 from exporter.model import DAY, Answer, Outcome, Secret
+from exporter.records import KINDS
 
 DETAIL_LENGTH: Final = 200
 
@@ -37,16 +38,6 @@ _HUNDREDS: Final[Mapping[int, Outcome]] = {
     3: Outcome.REDIRECTED,
     4: Outcome.REFUSED,
     5: Outcome.SERVER_ERROR,
-}
-
-_KINDS: Final[Mapping[type, str]] = {
-    dict: "an object",
-    list: "an array",
-    str: "a text",
-    int: "a number",
-    float: "a number",
-    bool: "a boolean",
-    type(None): "null",
 }
 
 _CODE: Final = re.compile(r"([0-9]{1,3})(?:\.0+)?")
@@ -139,7 +130,7 @@ def _envelope(body: bytes | bytearray) -> Envelope:
         kind = "HTML" if text.lstrip().startswith("<") else "not JSON"
         return Envelope({}, f"body is {kind}, {len(body)} bytes")
     if not isinstance(value, dict):
-        return Envelope({}, f"body is {_KINDS[type(value)]}, {len(body)} bytes")
+        return Envelope({}, f"body is {KINDS[type(value)]}, {len(body)} bytes")
     return Envelope(value)
 
 
@@ -208,7 +199,7 @@ def _detail(reply: Reply, seen: Envelope, outcome: Outcome, hide: Secret) -> str
     if outcome is Outcome.REDIRECTED:
         words.append(f'to "{_shown(reply.headers.get("location", ""), hide)}"')
     if outcome is Outcome.MALFORMED and not seen.fault and not isinstance(seen.fields.get("data"), list):
-        words.append(f"data is {_KINDS[type(seen.fields['data'])] if 'data' in seen.fields else 'absent'}")
+        words.append(f"data is {KINDS[type(seen.fields['data'])] if 'data' in seen.fields else 'absent'}")
     said = ": ".join(text for text in (seen.error if outcome is Outcome.REFUSED else "", seen.msg) if text)
     line = ", ".join([*words, seen.fault] if seen.fault else words)
     return _cut(f'{line} "{_shown(said, hide)}"' if said else line)

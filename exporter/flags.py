@@ -44,7 +44,7 @@ FLAGS: Final = (
     Flag("web.config.file", "", "TLS, users and headers, in the file format of Prometheus's exporter-toolkit"),
     Flag("web.telemetry-path", "/metrics", "the path of the metrics"),
     Flag("web.max-requests", "40", "scrapes at the same time; 0 for no limit"),
-    Flag("web.enable-lifecycle", "false", "allow a reload by POST /-/reload", switch=True),
+    Flag("web.enable-lifecycle", "false", "allow POST /-/reload and /-/poll", switch=True),
     Flag("web.external-url", "", "the URL under which Prometheus reaches this exporter, for /sd"),
     Flag("web.disable-exporter-metrics", "false", "leave process_* and python_* out of the page", switch=True),
     Flag("log.level", "info", "the least severe level that is logged", choices=LEVELS),
@@ -264,10 +264,12 @@ TAKEN: Final = (
     "/-/healthy",
     "/-/ready",
     "/-/reload",
+    "/-/poll",
     "/api/v1/changes",
     "/api/v1/operations",
     "/api/v1/connectors",
     "/operations",
+    "/api/v1/answers",
 )
 PAGES: Final = "/operations/"  # a page of its own for each operation
 PATH_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-._~")

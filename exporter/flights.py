@@ -12,7 +12,7 @@ from exporter.diff import Title
 from exporter.model import Answer, Moment
 from exporter.poll import Meaning, response, titles, understand
 from exporter.spec import UpstreamList
-from exporter.state import Ending, Memory, Standing
+from exporter.state import Ending, Memory, Recorded, Standing
 from exporter.store import Belief, Claim, Result
 
 
@@ -34,7 +34,7 @@ class Landed(NamedTuple):
 
 
 def landed(flight: Flight, answer: Answer, board: Board, now: Moment) -> Landed:
-    """The ended call, understood by how its list stands now."""
+    """The ended call, understood by how its list stands now; the answer's body is one that may be kept."""
     claim, spec, seat = flight.claim, flight.spec, asker(flight, board)
     standing = seat.standings.get(spec.name, Standing()) if seat else Standing()
     meaning = understand(answer, spec, standing, board.setup.trust, now.wall, titles_of(seat))
@@ -51,8 +51,25 @@ def landed(flight: Flight, answer: Answer, board: Board, now: Moment) -> Landed:
         list_rest=schedule.list_rest(outcome, interval, now, essential=spec.essential),
         belief=belief(standing, meaning) if seat else None,
         read_meter=spec.left is not None and meaning.believed,
+        recorded=recorded(spec.name, answer, meaning, now.wall) if seat else None,
     )
     return Landed(flight, answer, meaning, result)
+
+
+def recorded(name: str, answer: Answer, meaning: Meaning, at: float) -> Recorded:
+    """What the flight recorder keeps of the answer."""
+    return Recorded(
+        list=name,
+        at=at,
+        duration=answer.duration,
+        outcome=meaning.outcome,
+        status=answer.status,
+        code=answer.code,
+        size=answer.size,
+        body=answer.body.decode(errors="replace"),
+        rejected=meaning.reading.reasons if meaning.reading else (),
+        detail=answer.detail,
+    )
 
 
 def asker(flight: Flight, board: Board) -> Seat | None:

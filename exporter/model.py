@@ -178,6 +178,9 @@ class Answer:
     `status` is the HTTP status, None where none came; `code` the body's code as trimmed text, None where there was
     none. `duration` and `retry_after` are seconds. `whole` says that the answer was read to its end, so that the
     server is surely done with it. `detail` is for the log: one line, no token.
+
+    `body` is the unpacked body as it came, cut where it is long, and `size` how many bytes came in all. A server may
+    have put the token into it, so it is not shown with the rest.
     """
 
     outcome: Outcome
@@ -188,3 +191,5 @@ class Answer:
     retry_after: float | None = None
     whole: bool = True
     detail: str = ""
+    body: bytes = field(default=b"", repr=False)
+    size: int = 0

@@ -47,7 +47,7 @@ def understand(
     failed = Meaning(answer.outcome, None, standing.snapshot, standing.held, standing.memory)
     if answer.outcome.is_failure:
         return failed
-    reading = read(answer.records, spec.parse)
+    reading = read(answer.records, spec.parse, spec.key)
     if reading.records and not reading.rows:
         return failed._replace(outcome=Outcome.MALFORMED, reading=reading)
     known = standing.snapshot.rows if standing.snapshot else None

@@ -6,6 +6,7 @@ Meets the pages in one immutable state that it hands on; touches no metric and n
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from threading import Condition, RLock
 from typing import Final, TypeVar
 
@@ -19,9 +20,10 @@ from exporter.flights import Flight, Landed, landed
 from exporter.keeper import Keeper
 from exporter.model import DAY, Answer, Moment, Outcome
 from exporter.poll import stands
+from exporter.redaction import redacted
 from exporter.setup import Setup
 from exporter.spec import UpstreamList
-from exporter.state import EMPTY, Histogram, Standing, State
+from exporter.state import EMPTY, Asked, Histogram, Rule, Standing, State
 from exporter.store import Finished, Identity, Store
 from exporter.tokens import Tokens
 
@@ -31,6 +33,7 @@ Done = TypeVar("Done")
 LONGEST: Final = 1.0  # seconds between two turns: other processes' writes are followed within that
 TOKENS: Final = 10.0  # seconds between two looks at the tokens' sources
 ORPHANS: Final = 5.0  # seconds between two looks for calls whose owner died
+NOT_NOW: Final = Asked(inf, inf, Rule.STORAGE)
 
 
 class Poller:
@@ -101,10 +104,40 @@ class Poller:
             self._is_stopping = True
             return self._landing.wait_for(lambda: not self._flights, timeout=patience)
 
+    def hurry(self, operation: str, name: str) -> Asked:
+        """Asks for a poll of one list at its next legal second, and says when that is.
+
+        Makes no call: the next turn claims it from the ledger, as any other. Who asks twice has asked once. In memory
+        alone: a restart forgets it.
+        """
+        with self._lock:
+            now = self._clock.now()
+            seat, flight = self._board.seats.get(operation), self._flights.get(operation)
+            if seat is None or name not in seat.dues or not (self._is_loaded and self._keeper.is_healthy):
+                return NOT_NOW
+            if flight is not None and flight.spec.name == name:
+                return Asked(0.0, now.wall, Rule.BUSY)
+            if self._board.is_reserved(seat):
+                return Asked(inf, inf, Rule.RESERVE)
+            return self._wished(seat, name, now)
+
     @property
     def is_busy(self) -> bool:
         """True while a call is under way or its end is not written yet."""
         return bool(self._flights)
+
+    def _wished(self, seat: Seat, name: str, now: Moment) -> Asked:
+        is_new = name not in seat.wishes
+        due = self._attempt(lambda: self._board.wish(seat, name, now)) if is_new else seat.dues[name]
+        if due is None:
+            return NOT_NOW
+        seconds = max(0.0, due.uptime - now.uptime)
+        asked = Asked(seconds, now.wall + seconds, due.rule)
+        if is_new:
+            report.asked(seat.name, name, asked)
+            self._is_news = True
+            self._wake()
+        return asked
 
     def _catch_up(self) -> None:
         """Everything that may have happened since the last turn: tokens, fallen storage, other processes."""
@@ -137,7 +170,7 @@ class Poller:
         self._store.adopt(Identity(seat.name, seat.target.operation.server, seat.token) for seat in seats)
         revisions, before = self._store.revisions(), self._board.seats
         for seat in seats:
-            seat.answered = before[seat.name].answered
+            seat.answered, seat.wishes = before[seat.name].answered, before[seat.name].wishes
             self._board.load(seat, now)
             seat.revision = revisions.get(seat.name, 0)
         self._created = self._store.created()
@@ -208,15 +241,19 @@ class Poller:
         elif claim is not None:
             seat.spent += 1
             seat.told = None
+            seat.wishes.discard(spec.name)
             if self._board.setup.eager:
                 self._done.add((seat.name, spec.name))
             flight = Flight(claim, spec, seat.target.operation.server)
             self._flights[seat.name] = flight
             call, token = self._board.setup.call, self._tokens[seat.name]
+            private = () if self._board.setup.names else spec.private
+
+            def answer() -> Answer:
+                return redacted(call(flight.server, spec.name, token), token, private)
+
             try:
-                self._start(
-                    lambda: self._land(flight, self._answer(flight, lambda: call(flight.server, spec.name, token)))
-                )
+                self._start(lambda: self._land(flight, self._answer(flight, answer)))
             except RuntimeError as error:  # no thread is to be had: the call counts as spent, though none was made
                 self._land(flight, Answer(Outcome.INTERRUPTED, detail=str(error)))
 

@@ -3,7 +3,7 @@
 import structlog
 
 from exporter.model import Answer, Change
-from exporter.state import Ending, Held, Next
+from exporter.state import Asked, Ending, Held, Next
 
 log = structlog.get_logger()
 
@@ -21,6 +21,11 @@ def ended(operation: str, name: str, ending: Ending, answer: Answer, following: 
         records=ending.records,
         next=None if following is None else round(following.at),
     )
+
+
+def asked(operation: str, name: str, answer: Asked) -> None:
+    """That somebody asked for a poll, and when it will be made."""
+    log.info("poll asked for", operation=operation, list=name, next=round(answer.at), rule=str(answer.rule))
 
 
 def rejected(operation: str, name: str, ending: Ending) -> None:

@@ -30,8 +30,9 @@ class Ending(NamedTuple):
 class Recorded(NamedTuple):
     """One answer of the API as the flight recorder keeps it.
 
-    `at` is when it had come, Unix seconds; `size` the bytes of the whole body, of which `body` is the text: redacted,
-    and cut where it is long. `rejected` says of each rejected record why, the first ones; `detail` what the log said.
+    `at` is when it had come, Unix seconds; `size` the bytes that came of its body, of which `body` is the text:
+    redacted, cut where it is long, and "" where it could not be redacted for sure. `rejected` says of the first
+    rejected records why; `detail` is what the log said.
     """
 
     list: str
@@ -133,6 +134,17 @@ class Next(NamedTuple):
     rule: Rule
 
 
+class Asked(NamedTuple):
+    """When a list that somebody asked for is polled: in how many seconds, at which Unix time, and the rule that binds.
+
+    Infinite seconds: it was not asked for, because of the rule. None of them and the rule BUSY: it is being polled.
+    """
+
+    seconds: float
+    at: float
+    rule: Rule
+
+
 @dataclass(frozen=True, slots=True)
 class OperationState:
     """One operation and how each of its lists stands.
@@ -172,3 +184,8 @@ class State:
     durations: Mapping[str, Histogram] = field(default_factory=nothing)
     storage_healthy: bool = True
     created: float | None = None
+
+    @property
+    def names(self) -> bool:
+        """Whether connectors' names may be shown: known of operations alone, so that without one none is."""
+        return bool(self.operations) and all(each.names for each in self.operations)

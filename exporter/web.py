@@ -3,10 +3,10 @@
 It answers from memory, but for the journal and the recorded answers, which are read from the storage.
 """
 
-import asyncio
 import gzip
 import math
 import re
+from asyncio import Lock
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -30,7 +30,8 @@ from exporter.pages import Frame, Records
 from exporter.pieces import Stream
 from exporter.protocol import Ready
 from exporter.spec import UpstreamList
-from exporter.state import Recorded, State
+from exporter.state import Asked, Recorded, State
+from exporter.steering import Steering
 from exporter.store import StoreError
 
 OFFERS: Final = {
@@ -69,9 +70,10 @@ class Site:
     """What the pages need of the rest: each is a question that is answered at once.
 
     `page` is the newest one, None before the first, and so is `state`; `changes` reads the journal by time, operation
-    and number, newest first, StoreError; `now` is Unix seconds; `answers` are the API's last ones to an operation,
-    newest first, StoreError; `reload` reads the configuration again and gives the faults as text, "" for none; it is
-    None where the life cycle may not be steered over HTTP.
+    and number, newest first, StoreError; `now` is Unix seconds; `answers` what the flight recorder has of an operation,
+    newest first, as it may be shown, StoreError. `reload` reads the configuration again and gives the faults as text,
+    "" for none; `poll` asks for a poll of one list of one operation; both are None where the life cycle may not be
+    steered over HTTP.
     """
 
     page: Callable[[], Page | None]
@@ -83,6 +85,7 @@ class Site:
     now: Callable[[], float]
     answers: Callable[[str], list[Recorded]] = lambda _: []
     reload: Callable[[], str] | None = None
+    poll: Callable[[str, str], Asked] | None = None
     telemetry_path: str = "/metrics"
     external_url: str = ""
     max_requests: int = 40
@@ -147,7 +150,7 @@ class Pages:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._lists = site.lists
-        self._drawing = asyncio.Lock()
+        self._drawing, self._reading = Lock(), Lock()
 
     def metrics(self, request: Request) -> Response:
         """All operations and the exporter itself."""
@@ -201,8 +204,7 @@ class Pages:
             told = await run_in_threadpool(self._changes, access, since, operation, limit)
         except StoreError as error:
             return PlainTextResponse(f"{error}\n", 503)
-        # Whether names may be shown is known of operations alone: without one, none is.
-        shown = state is not None and bool(state.operations) and all(each.names for each in state.operations)
+        shown = state is not None and state.names
         return JSONResponse(
             {"changes": [api.change(name, each, self._lists[each.list], names=shown) for name, each in told]}
         )
@@ -220,16 +222,22 @@ class Pages:
         rows = api.rows(state, self._lists["connectors"], request.query_params.get("operation") or None)
         return JSONResponse({"connectors": list(rows)})
 
-    async def reload(self, request: Request) -> Response:
-        """Reads the configuration again; a bad one leaves the running one in place."""
-        if access_of(request.scope).is_bound:
-            return PlainTextResponse("a reload concerns all operations, and this visitor is bound to some\n", 403)
-        if self._site.reload is None:
-            return PlainTextResponse("start with --web.enable-lifecycle to allow a reload over HTTP\n", 403)
-        faults = await run_in_threadpool(self._site.reload)
-        if faults:
-            return PlainTextResponse(f"the running configuration stays:\n{faults}\n", 500)
-        return PlainTextResponse("the configuration was reloaded\n")
+    async def answers(self, request: Request) -> Response:
+        """What the flight recorder has of one operation, newest first."""
+        state, operation = self._site.state(), request.query_params.get("operation", "")
+        if state is None:
+            return NOT_YET
+        if fault := api.unknown(access_of(request.scope).part(state), operation):
+            return PlainTextResponse(f"{fault}\n", 400)
+
+        def read() -> Response:
+            return JSONResponse({"answers": [api.answer(operation, each) for each in self._site.answers(operation)]})
+
+        try:
+            async with self._reading:  # one after the other: they may be large
+                return await run_in_threadpool(read)
+        except StoreError as error:
+            return PlainTextResponse(f"{error}\n", 503)
 
     def _seen(self, request: Request) -> State | None:
         """The part of the state that the visitor sees."""
@@ -300,7 +308,8 @@ class Application(Starlette):
         pages, gate = Pages(site), Gate(site.max_requests)
         self._scrapes = {site.telemetry_path: Scrape(gate, pages.metrics), "/probe": Scrape(gate, pages.probe)}
         scrapes = [Route(path, scrape, methods=["GET"]) for path, scrape in self._scrapes.items()]
-        super().__init__(routes=[*scrapes, *others(pages)])
+        steering = Steering(site.state, site.reload, site.poll, site.external_url)
+        super().__init__(routes=[*scrapes, *others(pages), *steering.routes])
         self.router.redirect_slashes = False  # it would put the Host header, whatever that is, into a URL
 
     def at_once(self, scope: Scope) -> Ready | None:
@@ -315,12 +324,12 @@ def others(pages: Pages) -> list[Route]:
         Route("/sd", pages.discovery),
         Route("/-/healthy", pages.healthy),
         Route("/-/ready", pages.ready),
-        Route("/-/reload", pages.reload, methods=["POST"]),
         Route("/api/v1/changes", pages.changes),
         Route("/api/v1/operations", pages.operations),
         Route("/api/v1/connectors", pages.connectors),
         Route("/", pages.overview),
         Route("/operations/{name}", pages.operation),
+        Route("/api/v1/answers", pages.answers),
     ]
 
 

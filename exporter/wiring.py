@@ -28,9 +28,10 @@ from exporter.model import Secret
 from exporter.page import Page, Renderer
 from exporter.poll import Trust
 from exporter.poller import LONGEST, Poller
+from exporter.redaction import blanked
 from exporter.server import Server, bound
 from exporter.setup import Limits, Setup, Target
-from exporter.state import State
+from exporter.state import Recorded, State
 from exporter.store import Access, Store
 from exporter.vitals import Fixed, Garbage, Process, Source, Vitals
 from exporter.web import Application, Site
@@ -44,6 +45,7 @@ SWITCH: Final = 0.0005  # seconds: a scrape waits that long for a thread that re
 # each large answer, holds up every scrape for nothing.
 GENERATIONS: Final = (10_000, 20, 1000)
 ALIVE: Final = 60.0  # seconds within which a turn must have begun
+PRIVATE: Final = tuple(sorted({field for spec in LISTS.values() for field in spec.private}))
 USER_AGENT: Final = f"wolkvox-exporter/{__version__}"
 
 
@@ -193,11 +195,13 @@ class Service:
             page=lambda: self._page,
             state=lambda: self._state,
             changes=self._store.changes,
+            answers=self._answers,
             is_alive=lambda: self._clock.now().uptime - self._poller.began.uptime < ALIVE,
             version=__version__,
             lists=LISTS,
             now=lambda: self._clock.now().wall,
             reload=self.reload if self._options.web_enable_lifecycle else None,
+            poll=self._poller.hurry if self._options.web_enable_lifecycle else None,
             telemetry_path=self._options.web_telemetry_path,
             external_url=self._options.web_external_url,
             max_requests=self._options.web_max_requests,
@@ -264,6 +268,13 @@ class Service:
             # The loop outlives a bug: the page stays, the next turn tries again, and /-/healthy tells if none begins.
             logger.exception("turn failed unexpectedly")
             return LONGEST
+
+    def _answers(self, operation: str) -> list[Recorded]:
+        """What the flight recorder has of an operation, as it may be shown now, whatever it was recorded under."""
+        answers, state = self._store.answers(operation), self._state
+        if state is not None and state.names:
+            return answers
+        return [each._replace(body=blanked(each.body, PRIVATE)) for each in answers]
 
     def _publish(self, state: State) -> None:
         self._page = self._renderer.page(state)

@@ -9,6 +9,7 @@ from conftest import CANARY, START, Exporter, setup_for
 from processes import Reply, ask
 
 from exporter import api as answers
+from exporter.access import Access
 from exporter.lists import LISTS
 from exporter.model import DAY, Change, ChangeKind, Operation
 from exporter.server import Server, bound
@@ -37,6 +38,7 @@ def site_of(exporter: Exporter) -> Site:
         page=lambda: None,
         state=lambda: exporter.states[-1] if exporter.states else None,
         changes=exporter.store.changes,
+        answers=exporter.store.answers,
         is_alive=lambda: True,
         version="1",
         lists=LISTS,
@@ -282,3 +284,79 @@ def test_a_journal_from_before_the_last_day_is_told_too(two) -> None:
 
     with served(site_of(two)) as get:
         assert len(get("changes").json["changes"]) == 3
+
+
+# Answers of the flight recorder.
+
+
+def test_answers_of_an_operation_come_newest_first(get) -> None:
+    reply = get("answers?operation=acme")
+
+    newest, *_, oldest = reply.json["answers"]
+    assert reply.headers["content-type"] == "application/json"
+    assert newest["at"] > oldest["at"] == START
+    assert oldest == {
+        "operation": "acme",
+        "list": "connectors",
+        "at": START,
+        "duration": oldest["duration"],
+        "outcome": "ok",
+        "status": 200,
+        "code": "200",
+        "size": len(oldest["body"]),
+        "body": oldest["body"],
+        "rejected": [],
+        "detail": oldest["detail"],
+    }
+    assert "Sales" in oldest["body"]
+    assert {each["operation"] for each in get("answers?operation=beta").json["answers"]} == {"beta"}
+
+
+@pytest.mark.parametrize("query", ["", "?operation=", "?operation=nobody", "?operation=%00"])
+def test_answers_of_nobody_are_refused_with_a_sentence(get, query) -> None:
+    reply = get(f"answers{query}")
+
+    assert reply.status == 400
+    assert reply.text.endswith("it is the name of a configured operation, and /api/v1/operations lists them\n")
+    assert reply.text.strip().isprintable()
+
+
+def test_what_a_visitor_does_not_see_is_answered_like_an_unknown_operation(two) -> None:
+    application = Application(site_of(two))
+
+    async def admitted(scope, receive, send) -> None:
+        await application({**scope, "state": {"access": Access(frozenset({"acme"}))}}, receive, send)
+
+    server = Server(admitted, bound([("127.0.0.1", 0)]))
+    server.start()
+    seen, hidden, absent = (
+        ask(server.addresses[0], f"/api/v1/answers?operation={name}") for name in ("acme", "beta", "nobody")
+    )
+    server.quit()
+    server.join()
+
+    assert (seen.status, hidden.status, absent.status) == (200, 400, 400)
+    assert hidden.text.replace("beta", "nobody") == absent.text
+
+
+def test_answers_that_cannot_be_read_are_503(two) -> None:
+    def broken(_operation):
+        raise StoreError("store state.db: disk I/O error")
+
+    with served(replace(site_of(two), answers=broken)) as get:
+        reply = get("answers?operation=acme")
+
+    assert (reply.status, reply.text) == (503, "store state.db: disk I/O error\n")
+
+
+def test_a_site_without_a_recorder_has_no_answers(two) -> None:
+    site = site_of(two)
+    bare = Site(site.page, site.state, site.changes, site.is_alive, site.version, site.lists, site.now)
+
+    with served(bare) as get:
+        assert get("answers?operation=acme").json == {"answers": []}
+
+
+def test_before_the_first_turn_there_are_no_answers_yet(two) -> None:
+    with served(replace(site_of(two), state=lambda: None)) as get:
+        assert get("answers?operation=acme").status == 503

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.believe import Reading, Verdict, believe, is_mass, merged, missing, read
+from exporter.believe import MOST_REASONS, Reading, Verdict, believe, is_mass, merged, missing, read
 from exporter.state import Held
 
 THEN, NOW = 1000.0, 2000.0
@@ -48,14 +48,25 @@ def test_every_record_becomes_a_row_in_its_order() -> None:
 
 
 def test_a_record_without_its_key_is_rejected_and_counted() -> None:
-    reading = read([{"id": "1"}, {"color": "blue"}, {}, {"id": "2"}], parse)
+    reading = read([{"id": "1"}, {"color": "blue"}, {}, {"id": "2"}], parse, ("id",))
 
-    assert reading == Reading(things(1, 2), records=4, rejected=2, duplicates=0)
+    assert reading._replace(reasons=()) == Reading(things(1, 2), records=4, rejected=2, duplicates=0)
+    assert reading.reasons == ("record 2: id is missing or blank", "record 3: id is missing or blank")
+
+
+def test_of_many_rejected_records_the_first_are_told() -> None:
+    reading = read([{"id": "1"}, *[{}] * 1000], parse, ("id",))
+
+    assert (reading.rejected, len(reading.reasons)) == (1000, MOST_REASONS)
+    assert reading.reasons[-1] == f"record {MOST_REASONS + 1}: id is missing or blank"
 
 
 @pytest.mark.parametrize("record", [None, "id", 1, [], ["id"], True])
 def test_a_record_that_is_no_object_is_rejected_and_counted(record) -> None:
-    assert read([record, {"id": "1"}], parse) == Reading(things(1), records=2, rejected=1, duplicates=0)
+    reading = read([record, {"id": "1"}], parse)
+
+    assert reading._replace(reasons=()) == Reading(things(1), records=2, rejected=1, duplicates=0)
+    assert reading.reasons[0].startswith("record 1: is ")
 
 
 def test_an_exact_duplicate_stands_once_and_is_counted() -> None:

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from exporter.body import PIECE, ROOMY, EncodingError, TooLargeError, capped, collected, unpacked
+from exporter.body import KEPT, PIECE, ROOMY, EncodingError, Heard, TooLargeError, capped, collected, unpacked
 
 
 def test_a_cap_counts_pieces_and_stops_before_the_one_that_is_too_much() -> None:
@@ -53,6 +53,22 @@ def test_room_is_asked_for_once_when_a_body_grows_large() -> None:
 
 def test_a_small_body_asks_for_no_room() -> None:
     assert collected([b"x" * ROOMY], lambda: pytest.fail("asked for room")) == b"x" * ROOMY
+
+
+def test_of_a_body_the_start_is_heard_and_its_whole_size() -> None:
+    heard = Heard()
+    pieces = [b"a" * (KEPT - 1), b"bcd", b"e"]
+
+    assert list(heard.passed(pieces)) == pieces
+    assert (len(heard.start), bytes(heard.start[-2:]), heard.size) == (KEPT, b"ab", KEPT + 3)
+
+
+def test_of_a_body_that_ends_early_is_heard_what_came() -> None:
+    heard = Heard()
+    with pytest.raises(TooLargeError):
+        collected(capped(heard.passed([b"12", b"34"]), 3), lambda: None)
+
+    assert (bytes(heard.start), heard.size) == (b"1234", 4)
 
 
 def test_nothing_that_is_packed_is_nothing() -> None:

@@ -88,7 +88,11 @@ def polled(started: Program, *names: str) -> None:
 
 
 def pages(started: Program) -> str:
-    return "".join(str(started.get(path)) for path in PATHS)
+    """What every page says, and the flight recorder of every operation."""
+    names = [each["operation"] for each in started.get("/api/v1/operations").json["operations"]]
+    answers = [started.get(f"/api/v1/answers?operation={name}") for name in names]
+    assert any(answer.json["answers"] for answer in answers)
+    return "".join(map(str, (*answers, *(started.get(path) for path in PATHS))))
 
 
 def stored(place: Place) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from exporter.body import PIECE, ROOMY
+from exporter.body import KEPT, PIECE, ROOMY
 from exporter.client import Client, Upstream
 from exporter.envelope import DETAIL_LENGTH
 from exporter.model import Outcome, Secret
@@ -847,6 +847,65 @@ def test_the_environment_and_netrc_are_not_read(monkeypatch, tmp_path) -> None:
 
     assert answer.outcome is Outcome.OK
     assert b"uthorization" not in seen[0]
+
+
+# The body as it came.
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "outcome"),
+    [
+        (b"200 OK", b'{"data": [1]}', Outcome.OK),
+        (b"200 OK", b"<html>Down</html>", Outcome.MALFORMED),
+        (b"200 OK", b"", Outcome.MALFORMED),
+        (b"403 Forbidden", b'{"msg": "PLEASE VALIDATE TOKEN"}', Outcome.TOKEN_REJECTED),
+        (b"302 Found\r\nLocation: /", b"moved", Outcome.REDIRECTED),
+        (b"502 Bad Gateway", b"\xff\0", Outcome.SERVER_ERROR),
+    ],
+)
+def test_the_body_is_handed_on_as_it_came_whatever_the_outcome(head, body, outcome) -> None:
+    with serving(says(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body))) as url:
+        answer = call(url)
+
+    assert (answer.outcome, answer.body, answer.size) == (outcome, body, len(body))
+    assert "body=" not in repr(answer)
+
+
+def test_of_a_long_body_the_start_is_handed_on_with_the_whole_size() -> None:
+    body = b'{"data": ["%b"]}' % (b"x" * 2 * KEPT)
+    with serving(says(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body)) as url:
+        answer = call(url)
+
+    assert (answer.outcome, answer.body, answer.size) == (Outcome.OK, body[:KEPT], len(body))
+
+
+def test_of_a_body_that_ends_early_is_handed_on_what_came() -> None:
+    with serving(says(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", b'{"data": ')) as url:
+        answer = call(url)
+
+    assert (answer.outcome, answer.body, answer.size) == (Outcome.UNREACHABLE, b'{"data": ', 9)
+
+
+def test_of_a_body_that_is_too_large_is_handed_on_what_was_read() -> None:
+    with serving(says(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 3 * PIECE)) as url:
+        answer = call(url, max_body=2 * PIECE)
+
+    assert (answer.outcome, answer.body, answer.size) == (Outcome.TOO_LARGE, b"x" * 2 * PIECE, 2 * PIECE)
+
+
+def test_a_body_is_handed_on_unpacked(simulator, acme) -> None:
+    acme.play("gzip")
+    answer = call(simulator.url)
+
+    assert b'"connector_id"' in answer.body
+    assert answer.size == len(answer.body)
+
+
+def test_where_nothing_came_there_is_no_body() -> None:
+    with serving(says(b"")) as url:
+        answer = call(url)
+
+    assert (answer.outcome, answer.body, answer.size) == (Outcome.UNREACHABLE, b"", 0)
 
 
 def test_every_detail_is_one_short_line(simulator, acme) -> None:

@@ -16,9 +16,9 @@ from exporter import api
 from exporter.exposition import families
 from exporter.flags import FLAGS, commands
 from exporter.lists import LISTS
-from exporter.model import Change, ChangeKind, Operation
+from exporter.model import Change, ChangeKind, Operation, Outcome
 from exporter.once import Fate
-from exporter.state import Memory, OperationState, Rule, Snapshot, Standing, State
+from exporter.state import Memory, OperationState, Recorded, Rule, Snapshot, Standing, State
 from exporter.wiring import Reloads, vitals
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -202,6 +202,12 @@ def test_the_shape_of_changes_is_the_documented_one() -> None:
         "changes",
         *api.change("acme", change, LISTS["connectors"], names=True),
     ]
+
+
+def test_the_shape_of_answers_is_the_documented_one() -> None:
+    answer = Recorded("connectors", 1.0, 0.5, Outcome.OK, 200, "200", 2, "{}")
+
+    assert documented_keys("/api/v1/answers") == ["answers", *api.answer("acme", answer)]
 
 
 def test_the_shape_of_operations_is_the_documented_one() -> None:

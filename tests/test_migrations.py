@@ -17,8 +17,9 @@ from exporter.store.schema import CURRENT, TABLES, Schema
 
 OLD, NEW = CURRENT.version, CURRENT.version + 1
 STEP = "ALTER TABLE token ADD COLUMN note TEXT;\nCREATE TABLE place (name TEXT PRIMARY KEY) WITHOUT ROWID;\n"
-NEXT = Schema(NEW, TABLES + STEP, {OLD: STEP})
-TORN = Schema(NEW, TABLES + STEP, {OLD: STEP + "NO SUCH STATEMENT;\n"})
+NEXT = Schema(NEW, CURRENT.tables + STEP, {OLD: STEP})
+TORN = Schema(NEW, CURRENT.tables + STEP, {OLD: STEP + "NO SUCH STATEMENT;\n"})
+FIRST = Schema(1, TABLES, {})
 REFUSED = f"written by a newer version \\(schema {NEW}, this is {OLD}\\); upgrade, or move the file away$"
 
 
@@ -227,3 +228,34 @@ def test_an_exporter_of_the_older_version_goes_on_with_the_copy(exporter: Export
     report = simulator.report()
     assert (report.early, report.overlapping) == (0, 0)
     assert exporter.standing().tally.polls == 3
+
+
+# Each version that was ever released, brought to this one.
+
+
+def made(folder: Path, schema: Schema) -> dict[str, str]:
+    """A new storage by this schema: its tables, indexes and triggers, each as it is told."""
+    opened(folder, schema=schema)
+    return dict(ask_database(folder, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+def test_a_storage_of_the_first_version_becomes_the_same_as_a_new_one(tmp_path) -> None:
+    made(tmp_path / "old", FIRST)
+
+    assert made(tmp_path / "old", CURRENT) == made(tmp_path / "new", CURRENT)
+    assert ask_database(tmp_path / "old", "SELECT value FROM meta WHERE name = 'answer_bytes'") == [(0,)]
+    assert version(tmp_path / "old" / "state.db.schema-1") == 1
+
+
+def test_an_exporter_goes_on_with_a_storage_of_the_first_version(exporter, simulator) -> None:
+    exporter.turn()
+    exporter.close()
+    with closing(sqlite3.connect(exporter.folder / "state.db")) as db:
+        db.executescript("DROP TABLE answer; DELETE FROM meta WHERE name = 'answer_bytes'; PRAGMA user_version = 1;")
+    exporter.start()
+    exporter.turns(900)
+
+    report = simulator.report()
+    assert (report.early, report.overlapping) == (0, 0)
+    assert exporter.standing().tally.polls == 3
+    assert len(exporter.store.answers("acme")) == len(simulator.calls) - 3

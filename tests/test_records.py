@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.records import number, text
+from exporter.records import fault, number, text
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -53,6 +53,28 @@ def test_whatever_json_holds_becomes_trimmed_text(value) -> None:
     read = text({"id": value}, "id")
 
     assert read == read.strip()
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ({}, "channel and id are missing or blank"),
+        ({"channel": "sms"}, "id is missing or blank"),
+        ({"channel": "sms", "id": None}, "id is missing or blank"),
+        ({"channel": " ", "id": "12"}, "channel is missing or blank"),
+        ({"channel": "sms", "id": True}, "id is neither text nor number"),
+        ({"channel": ["sms"], "id": {}}, "channel and id are neither text nor number"),
+        ({"channel": "sms", "id": 12}, "cannot be read"),
+        (None, "is null, not an object"),
+        ("sms", "is a text, not an object"),
+        (12, "is a number, not an object"),
+        (1.5, "is a number, not an object"),
+        (True, "is a boolean, not an object"),
+        (["sms", "12"], "is an array, not an object"),
+    ],
+)
+def test_why_a_record_gives_no_row_is_said_without_a_value_of_it(record, why) -> None:
+    assert fault(record, ("channel", "id")) == why
 
 
 @given(st.integers(-(10**15), 10**15))

@@ -167,6 +167,35 @@ def test_a_reload_does_not_call_early(place, world) -> None:
     assert not any(call["early"] or call["overlapping"] for call in world.calls(place.name))
 
 
+def test_polls_that_are_asked_for_over_http_come_soon_and_not_early_and_their_answers_are_there(place, world) -> None:
+    slow = place.config.read_text().replace("routing_points: 1s, token_info: 1s", "routing_points: 1h, token_info: 1h")
+    place.config.write_text(slow)
+    path = f"/-/poll?operation={place.name}&list=routing_points"
+
+    def asked() -> int:
+        return [call["api"] for call in world.calls(place.name)].count("routing_points")
+
+    with running(*place.flags, "--web.enable-lifecycle") as exporter:
+        shows_connector(exporter, place)
+        wait_for(lambda: asked() == 1)
+        replies = [exporter.get(path, "POST") for _ in range(50)]
+        wait_for(lambda: asked() == 2)
+        answers = wait_for(
+            lambda: [
+                each
+                for each in exporter.get(f"/api/v1/answers?operation={place.name}").json["answers"]
+                if each["list"] == "routing_points"
+            ][1:]
+        )
+        refused = exporter.get(path, "POST", Origin="http://evil.example")
+
+    assert {reply.status for reply in replies} == {202}
+    assert {reply.headers["retry-after"] for reply in replies} <= {"0", "1"}
+    assert refused.status == 403
+    assert '"rp_name"' in answers[0]["body"]
+    assert not any(call["early"] or call["overlapping"] for call in world.calls(place.name))
+
+
 def test_a_restart_on_the_same_storage_shows_the_page_before_any_call(place, world) -> None:
     with running(*place.flags) as exporter:
         for name in LISTS:  # one that was never polled would be polled at once

@@ -25,6 +25,7 @@ from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, S
 from exporter.store.codec import SLICE, Shared, pack_memory, pack_rows, unpack_memory, unpack_rows
 from exporter.store.database import Database
 from exporter.store.faults import reason
+from exporter.store.schema import CURRENT
 from exporter.vitals import Vitals
 
 RESTORES = {name: spec.restore for name, spec in LISTS.items()}
@@ -643,7 +644,7 @@ def test_a_newer_schema_stops_the_calls_and_says_what_to_do(exporter, simulator,
     seconds(exporter, 30)
 
     assert len(simulator.calls) == 3
-    advice = "written by a newer version (schema 99, this is 1); upgrade, or move the file away"
+    advice = f"written by a newer version (schema 99, this is {CURRENT.version}); upgrade, or move the file away"
     assert errors(quiet_log) == [f"store {exporter.folder}/state.db: {advice}"]
 
 

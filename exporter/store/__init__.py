@@ -15,9 +15,9 @@ from exporter import budget
 from exporter.budget import Past, Wait
 from exporter.model import Change, Moment, Outcome, Secret
 from exporter.schedule import Rest
-from exporter.state import Ending, Standing, Tally
-from exporter.store import identity, journal, ledger
-from exporter.store.codec import Reader, Restore
+from exporter.state import Ending, Recorded, Standing, Tally
+from exporter.store import answers, identity, journal, ledger
+from exporter.store.codec import Reader, Restore, pack_answer
 from exporter.store.database import Database
 from exporter.store.faults import RefusedError, StoreError
 from exporter.store.identity import Identity
@@ -50,6 +50,7 @@ class Result(NamedTuple):
 
     `response` is the HTTP status and the body's code as the counters tell them. `token_rest` and `list_rest` replace
     what stands, None lifts it. `belief` is None after a failure. `read_meter`: the token's own figures were read.
+    `recorded` is what the flight recorder keeps, with nothing in it that must not be kept.
     """
 
     ending: Ending
@@ -60,6 +61,7 @@ class Result(NamedTuple):
     list_rest: Rest | None = None
     belief: Belief | None = None
     read_meter: bool = False
+    recorded: Recorded | None = None
 
 
 class Finished(NamedTuple):
@@ -147,9 +149,10 @@ class Store:
         Where the database with the claim was lost meanwhile, the call is written into its successor, by its hashes. An
         end that reached the disk although the disk reported an error, as it may, is not written a second time.
         """
+        packed = None if result.recorded is None else pack_answer(result.recorded)
         with self._database.transaction() as db:
             known = claim if claim.database == self._database.id else self._moved(db, claim)
-            operation = ledger.ended(db, known.ask, result.at) or self._end(db, known, result)
+            operation = ledger.ended(db, known.ask, result.at) or self._end(db, known, result, packed)
             finished = Finished(operation, journal.tally(db, operation, claim.ask.list))
         self._under_way.discard((claim.database, claim.id))
         return finished
@@ -198,17 +201,25 @@ class Store:
         with self._database.transaction() as db:
             return journal.changes(db, since, operation, limit)
 
+    def answers(self, operation: str) -> list[Recorded]:
+        """What the flight recorder has of an operation, of all its lists, newest first; damaged ones are left out."""
+        with self._database.transaction() as db:
+            kept = answers.kept(db, operation)
+        read = (self._reader.answer(packed, operation, name, number) for packed, name, number in kept)
+        return [answer for answer in read if answer is not None]
+
     def prune(self, before: float) -> None:
-        """Drops the journal's changes from before then; the counters keep counting them."""
+        """Drops the journal's changes and the answers from before then; the counters keep counting them."""
         with self._database.transaction() as db:
             db.execute("DELETE FROM change WHERE at < ?", (before,))
+            answers.prune(db, before)
 
     def close(self) -> None:
         """Closes the database and gives up our owner's lock."""
         self._database.close()
         self._owners.close()
 
-    def _end(self, db: sqlite3.Connection, claim: Claim, result: Result) -> str:
+    def _end(self, db: sqlite3.Connection, claim: Claim, result: Result, packed: bytes | None) -> str:
         """Writes all that follows from the end of a call; whose it was."""
         name, token = claim.ask.list, claim.ask.token
         is_known = claim.database == self._database.id and ledger.has(db, claim)
@@ -222,6 +233,8 @@ class Store:
             journal.believe(db, operation, name, result.belief)
         if result.read_meter:
             db.execute("UPDATE token SET spent = 0 WHERE hash = ?", (token,))
+        if packed is not None:
+            answers.keep(db, operation, name, result.ending.finished, packed)
         identity.touch(db, operation)
         return operation
 

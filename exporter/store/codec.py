@@ -7,14 +7,15 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from exporter.model import Key, Row
-from exporter.state import Held, Memory
+from exporter.model import Key, Outcome, Row
+from exporter.state import Held, Memory, Recorded
 
 log = structlog.get_logger()
 
 Restore = Callable[[Iterable[str]], Row]
 Part = TypeVar("Part")
 SLICE: Final = 1000  # entries that are written in one go
+MOST_PACKED: Final = 64 * 1024  # bytes of one answer, packed
 FASTEST = 1  # a fifth of the time of the default, for a tenth more bytes
 # What unpacking raises of a blob that was never packed: no zlib, no JSON, another shape, not even bytes.
 DAMAGES: Final = (zlib.error, ValueError, TypeError)
@@ -92,6 +93,20 @@ def unpack_memory(blob: bytes, shared: Shared) -> Memory:
     )
 
 
+def pack_answer(answer: Recorded) -> bytes:
+    """All of the answer but its list; of a body that takes too much room the start."""
+    kept = answer
+    while len(packed := pack([*kept[1:]])) > MOST_PACKED:
+        kept = kept._replace(body=kept.body[: len(kept.body) * MOST_PACKED * 9 // (len(packed) * 10)])
+    return packed
+
+
+def unpack_answer(blob: bytes, name: str) -> Recorded:
+    """The answer that was packed, of the list `name`."""
+    at, duration, outcome, status, code, size, body, rejected, detail = unpack(blob)
+    return Recorded(name, at, duration, Outcome(outcome), status, code, size, body, tuple(rejected), detail)
+
+
 def by_key(pairs: Iterable[tuple[list[str], float]], shared: Shared) -> dict[Key, float]:
     """Pairs of a key and a time as a mapping."""
     return {tuple(shared.all(key)): at for key, at in pairs}
@@ -117,6 +132,10 @@ class Reader:
     def memory(self, blob: bytes | None, operation: str, name: str, shared: Shared) -> Memory:
         """The memory of a list, empty where there is none."""
         return self._part(blob, lambda packed: unpack_memory(packed, shared), (operation, name, "memory")) or Memory()
+
+    def answer(self, blob: bytes, operation: str, name: str, number: int) -> Recorded | None:
+        """A recorded answer of a list; None where it is damaged."""
+        return self._part(blob, lambda packed: unpack_answer(packed, name), (operation, name, f"answer {number}"))
 
     def _part(
         self, blob: bytes | None, unpack_part: Callable[[bytes], Part], where: tuple[str, str, str]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from exporter import budget
 from exporter.model import Moment
+from exporter.store import answers
 from exporter.store.journal import TABLES
 
 
@@ -21,7 +22,8 @@ def adopt(db: sqlite3.Connection, operations: tuple[Identity, ...]) -> None:
     """Makes these the configured ones.
 
     A name that goes while another comes with its server and token is a rename and takes everything along. A new
-    server is a new baseline. A new token changes nothing but the hash.
+    server is a new baseline. A new token changes nothing but the hash. What a name that goes leaves is kept, in case it
+    comes back, but for its answers.
     """
     known = {row[0]: Identity(*row) for row in db.execute("SELECT name, server, token FROM operation WHERE present")}
     names = {operation.name for operation in operations}
@@ -33,6 +35,7 @@ def adopt(db: sqlite3.Connection, operations: tuple[Identity, ...]) -> None:
     db.execute("UPDATE operation SET present = 0")
     for operation in operations:
         settle(db, operation)
+    answers.forget_strangers(db)
 
 
 def rename(db: sqlite3.Connection, old: str, new: str) -> None:

@@ -10,7 +10,7 @@ from exporter.state import Held, Memory, Snapshot, Standing, Tally
 from exporter.store import codec, ledger
 from exporter.store.codec import Reader, Shared
 
-TABLES: Final = ("call", "standing", "counter", "change")  # those that name an operation
+TABLES: Final = ("call", "standing", "counter", "change", "answer")  # those that name an operation
 COLUMNS: Final = "at, list, key, name, kind, before, after, before_name, after_name"
 MOST_RECENT: Final = 1000  # changes that are kept in memory; /metrics shows fewer
 

@@ -84,6 +84,21 @@ CREATE TABLE change (
 CREATE INDEX change_of_operation ON change (operation, at);
 CREATE INDEX change_at ON change (at);
 """
+ANSWERS: Final = """
+CREATE TABLE answer (
+    id INTEGER PRIMARY KEY,
+    operation TEXT NOT NULL,
+    list TEXT NOT NULL,
+    at REAL NOT NULL,
+    packed BLOB NOT NULL
+);
+CREATE INDEX answer_of_list ON answer (operation, list, id);
+INSERT INTO meta VALUES ('answer_bytes', 0);
+CREATE TRIGGER answer_came AFTER INSERT ON answer
+    BEGIN UPDATE meta SET value = value + length(NEW.packed) WHERE name = 'answer_bytes'; END;
+CREATE TRIGGER answer_went AFTER DELETE ON answer
+    BEGIN UPDATE meta SET value = value - length(OLD.packed) WHERE name = 'answer_bytes'; END;
+"""
 
 
 class Schema(NamedTuple):
@@ -100,4 +115,4 @@ class Schema(NamedTuple):
         return filter(str.strip, text.split(";\n"))
 
 
-CURRENT: Final = Schema(version=1, tables=TABLES, migrations={})
+CURRENT: Final = Schema(version=2, tables=TABLES + ANSWERS, migrations={1: ANSWERS})
