@@ -30,8 +30,8 @@ class Ending(NamedTuple):
 class Recorded(NamedTuple):
     """One answer of the API as the flight recorder keeps it.
 
-    `at` is when it had come, Unix seconds; `size` the bytes of the whole body, of which `body` is the text: redacted, and
-    cut where it is long. `rejected` says of each rejected record why, the first ones; `detail` what the log said.
+    `at` is when it had come, Unix seconds; `size` the bytes of the whole body, of which `body` is the text: redacted,
+    and cut where it is long. `rejected` says of each rejected record why, the first ones; `detail` what the log said.
     """
 
     list: str
