@@ -26,7 +26,7 @@ FROM ${BASE_IMAGE}
 COPY --from=builder /opt/wolkvox-exporter /opt/wolkvox-exporter
 # The official image comes without the bytecode of the standard library: one run writes what the exporter imports.
 # The mode of /tmp is for any uid, with group 0 or without: a new volume takes it over, and nobody else is in here.
-RUN /opt/wolkvox-exporter/bin/wolkvox-exporter --version \
+RUN /opt/wolkvox-exporter/bin/wolkvox-exporter simulate --scenarios \
     && mkdir --mode=1777 /var/lib/wolkvox-exporter
 ENV PATH=/opt/wolkvox-exporter/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -38,20 +38,16 @@ VOLUME /var/lib/wolkvox-exporter
 EXPOSE 10096
 # A number, for runAsNonRoot; files that are mounted must be readable for it, or --user names another.
 USER 65532:65532
-# Asks where the variable says; an address that is given as a flag alone is not seen here.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD ["python3", "-ISc", "\
-import http.client, os, sys; \
-listen = os.environ.get('WOLKVOX_EXPORTER_WEB_LISTEN_ADDRESS', ':10096'); \
-host, _, port = listen.split(',')[0].strip().rpartition(':'); \
-line = http.client.HTTPConnection(host.strip('[]') or '127.0.0.1', int(port), timeout=4); \
-line.request('GET', '/-/healthy'); \
-sys.exit(line.getresponse().status != 200)"]
+# Asks where the variables say, over TLS if the web configuration has it; what is given as a flag alone is not seen here.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["/opt/wolkvox-exporter/bin/wolkvox-exporter", "healthy"]
 ENTRYPOINT ["/opt/wolkvox-exporter/bin/wolkvox-exporter"]
 # Last, as they differ between builds of the same sources.
+ARG BASE_IMAGE
 ARG VERSION=unreleased
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="wolkvox-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the connectors of the wolkvox contact-centre cloud" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

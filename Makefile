@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RELAXED := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators
 
-.PHONY: demo run test check golden lock image bench bench-quick profile soak mutation pictures
+.PHONY: demo run test check audit golden lock image bench bench-quick profile soak mutation pictures
 
 demo: .venv/run ## simulator and exporter together, no token, no file
 	$(BIN)/wolkvox-exporter demo
@@ -21,6 +21,12 @@ check: .venv/dev ## format, lint, types, contracts
 	$(BIN)/mypy exporter dashboards benchmarks
 	$(BIN)/mypy $(RELAXED) tests tools/pictures
 	$(BIN)/lint-imports --no-logo
+
+audit: .venv/dev ## weaknesses in code, Dockerfile and locks
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive exporter
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/pip check --quiet --disable-pip-version-check
+	$(BIN)/python tests/audit.py
 
 soak: .venv/dev ## the law's machine for 100,000 steps, in minutes
 	$(BIN)/python tests/soak.py

@@ -16,33 +16,18 @@ if os.getpid() == 1:  # pragma: no cover - the container's test stops it that ea
 
 from collections.abc import Sequence
 
-from exporter import flags
-from exporter.commands import COMMANDS
-from exporter.config import ConfigError
-from exporter.log import Redactor, configure
-from exporter.once import OutputError, UnknownError
-from exporter.server import ListenError
-from exporter.store import StoreError
+from exporter import flags, healthy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code."""
     options = flags.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
-    redactor = Redactor()
-    configure(options.log_level, options.log_format, redactor)
-    try:
-        return COMMANDS[options.command](options, os.environ, redactor)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except UnknownError as error:
-        print(f"wolkvox-exporter: {error}", file=sys.stderr)
-        return 2
-    except (ListenError, StoreError, OutputError) as error:
-        print(f"wolkvox-exporter: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:  # the shell says ^C itself
-        return 128 + signal.SIGINT
+    if options.command == healthy.NAME:
+        return healthy.main(options)
+    # All the others need the rest. A health check is started all the time, in the memory that the server is allowed.
+    from exporter.commands import ran  # noqa: PLC0415
+
+    return ran(options, os.environ)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,35 @@ from exporter.clock import HostClock
 from exporter.config import ConfigError, Fault, load_web
 from exporter.flags import Options
 from exporter.lists import LISTS
-from exporter.log import Redactor
-from exporter.once import Once
+from exporter.log import Redactor, configure
+from exporter.once import Once, OutputError, UnknownError
 from exporter.page import Renderer
 from exporter.server import ListenError
 from exporter.setup import Setup
 from exporter.simulator import Simulator, demo_accounts, scenario_listing
-from exporter.store import Access, Store
+from exporter.store import Access, Store, StoreError
 from exporter.wiring import USER_AGENT, Assembly, Service, configured, in_thread, serving, stored, vitals
 
 log = structlog.get_logger()
+
+
+def ran(options: Options, environ: Mapping[str, str]) -> int:
+    """Runs the command of these options; the exit code, and a sentence where it is none of success."""
+    redactor = Redactor()
+    configure(options.log_level, options.log_format, redactor)
+    try:
+        return COMMANDS[options.command](options, environ, redactor)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except UnknownError as error:
+        print(f"wolkvox-exporter: {error}", file=sys.stderr)
+        return 2
+    except (ListenError, StoreError, OutputError) as error:
+        print(f"wolkvox-exporter: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:  # the shell says ^C itself
+        return 128 + signal.SIGINT
 
 
 def check(options: Options, environ: Mapping[str, str], _: Redactor) -> int:

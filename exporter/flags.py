@@ -41,6 +41,7 @@ FLAGS: Final = (
     Flag("config.file", "config.yaml", "the configuration file"),
     Flag("storage.path", "./data", "the directory of the storage; it must be kept, or calls are forgotten"),
     Flag("web.listen-address", ":10096", "where to listen, HOST:PORT or :PORT", repeats=True),
+    Flag("web.systemd-socket", "false", "listen on the sockets that systemd passes instead", switch=True),
     Flag("web.config.file", "", "TLS, users and headers, in the file format of Prometheus's exporter-toolkit"),
     Flag("web.telemetry-path", "/metrics", "the path of the metrics"),
     Flag("web.max-requests", "40", "scrapes at the same time; 0 for no limit"),
@@ -58,6 +59,7 @@ class Options(NamedTuple):
     config_file: str
     storage_path: str
     web_listen_address: tuple[tuple[str, int], ...]
+    web_systemd_socket: bool
     web_config_file: str
     web_telemetry_path: str
     web_max_requests: int
@@ -124,6 +126,11 @@ def commands() -> Parser:
     changes.add_argument("--operation", default="", metavar="NAME", help="only of this operation")
     changes.add_argument("--limit", type=number, default=100, help="at most so many (100)")
     changes.add_argument("--format", choices=("table", "json"), default="table", help="a table or JSON lines (table)")
+    parsers.add_parser(
+        "healthy",
+        parents=[flags],
+        help="ask the exporter that runs with the same flags whether it is; for health checks",
+    )
     demo = parsers.add_parser("demo", parents=[flags], help="simulator and exporter in one process, no token, no file")
     demo.add_argument("--seconds", type=seconds, default=4.0, help="seconds between two polls of the connectors (4)")
     simulate = parsers.add_parser("simulate", parents=[flags], help="the strict simulator of the API alone")

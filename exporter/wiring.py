@@ -2,6 +2,8 @@
 
 import gc
 import math
+import os
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +16,7 @@ import structlog
 from prometheus_client import PLATFORM_COLLECTOR, CollectorRegistry, Gauge
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from exporter import __version__, host
+from exporter import __version__, activation, host
 from exporter.budget import BUSY, LEAST
 from exporter.client import Client
 from exporter.client import Upstream as Line
@@ -247,9 +249,11 @@ class Service:
         with unsearched():
             self.step()
         server.start()
+        activation.tell(activation.READY)
         while not self._is_ending and server.is_alive:
             self._bell.wait(min(self.step(), LONGEST))
             self._bell.clear()
+            activation.tell(activation.ALIVE)
         server.quit()
         if not self._poller.stop(GRACE):
             logger.warning("ended with calls under way; they count as spent")
@@ -307,5 +311,11 @@ def serving(service: Service, options: Options) -> Server:
     """The service's web server, listening; ListenError."""
     web = service.web
     front = Front(Application(service.site()), lambda: web.doorman, service.monotonic)
-    sockets = bound(options.web_listen_address)
-    return Server(front, sockets, at_once=front.at_once, tls=web if web.is_secured else None)
+    return Server(front, sockets(options), at_once=front.at_once, tls=web if web.is_secured else None)
+
+
+def sockets(options: Options) -> list[socket.socket]:
+    """What to listen on: the addresses, or what systemd passed; ListenError."""
+    if options.web_systemd_socket:
+        return activation.passed(os.environ, os.getpid())
+    return bound(options.web_listen_address)

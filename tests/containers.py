@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGES = "debootstrap buildah podman runc"
+PACKAGES = "debootstrap buildah podman runc catatonit"
 ROOT = Path(__file__).parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "/var/cache") / "wolkvox-exporter-tests"
 SUITE = "trixie"  # the Debian release under the official slim images, with the same minor version of Python
@@ -113,6 +113,10 @@ class Container:
     def get(self, url: str) -> str:
         """What an address answers from inside; "" for an error, or while nobody listens."""
         return self._engine.podman("exec", self._name, "python3", "-c", GET, url, check=False).stdout
+
+    def python(self, code: str, *arguments: str) -> str:
+        """What a program prints that runs inside."""
+        return self._engine.podman("exec", self._name, "python3", "-c", code, *arguments).stdout
 
     def is_healthy(self) -> bool:
         """Runs the image's own health check once."""

@@ -94,10 +94,12 @@ def content(file: IO[bytes]) -> str:
 class Program:
     """A program that runs until it is stopped; what it says goes to files, so that it never waits for a reader."""
 
-    def __init__(self, command: list[str], **variables: str) -> None:
+    def __init__(self, command: list[str], hand: tuple[int, ...] = (), **variables: str) -> None:
         self._out, self._err = TemporaryFile(), TemporaryFile()  # noqa: SIM115 - `close` closes them
         self._ended: tuple[str, str] | None = None
-        self.process = subprocess.Popen(command, stdout=self._out, stderr=self._err, env=environment(**variables))
+        self.process = subprocess.Popen(
+            command, stdout=self._out, stderr=self._err, env=environment(**variables), pass_fds=hand
+        )
 
     @property
     def out(self) -> str:
@@ -162,14 +164,14 @@ class Program:
 @contextmanager
 def running(*arguments: str, **variables: str) -> Iterator[Program]:
     """The command with these arguments, ended afterwards however the test went."""
-    with program(COMMAND, *arguments, **variables) as started:
+    with program(COMMAND, *arguments, hand=(), **variables) as started:
         yield started
 
 
 @contextmanager
-def program(*command: str, **variables: str) -> Iterator[Program]:
-    """Any program, ended afterwards."""
-    started = Program(list(command), **variables)
+def program(*command: str, hand: tuple[int, ...] = (), **variables: str) -> Iterator[Program]:
+    """Any program, ended afterwards; it inherits the descriptors of `hand`."""
+    started = Program(list(command), hand, **variables)
     try:
         yield started
         started.stop()

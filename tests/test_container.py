@@ -4,10 +4,14 @@ import json
 import os
 import re
 import sys
+from base64 import b64encode
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from conftest import needs
-from containers import IMAGE, PACKAGES, Ended, base_image, engine, until
+import yaml
+from conftest import CANARY, needs
+from containers import IMAGE, PACKAGES, Container, Ended, base_image, engine, until
 
 pytestmark = pytest.mark.container
 
@@ -24,8 +28,35 @@ HARDENED = (
 )
 PAGE = "http://127.0.0.1:10096/metrics"
 LISTS = ("connectors", "routing_points", "token_info")
+KUBERNETES = Path(__file__).parent.parent / "deploy" / "kubernetes"
+NAME = "wolkvox-exporter"
+OPERATIONS, CONNECTORS = 50, 100
+# Run beside a simulator: opens accounts there, each with so many connectors.
+FILL = """
+import json, sys, urllib.request as u
+
+def put(path, body):
+    place = "http://127.0.0.1:10097/_simulator/accounts/" + path
+    u.urlopen(u.Request(place, json.dumps(body).encode(), method="PUT"), timeout=20).close()
+
+for name, token in json.loads(sys.argv[1]).items():
+    put(name, {"token": token, "server": "0010", "limit": 1_000_000})
+    rows = [
+        {"channel": "whatsapp", "connector_id": str(n), "rp_id": "5", "name": f"Line {n} of {name}"}
+        for n in range(int(sys.argv[2]))
+    ]
+    put(name + "/connectors", rows)
+    put(name + "/routing_points", [{"rp_id": "5", "rp_name": "Menu", "chat_active": "yes"}])
+"""
+# The limit and the most that was used, in bytes, as either version of the kernel's control groups tells them.
+MEMORY = """
+import pathlib
+told = pathlib.Path("/sys/fs/cgroup")
+two, one = ("memory.max", "memory.peak"), ("memory/memory.limit_in_bytes", "memory/memory.max_usage_in_bytes")
+print(*((told / name).read_text() for name in (two if (told / "memory.max").exists() else one)))
+"""
 UNCOMPILED = """
-import pathlib, sys, exporter.__main__
+import pathlib, sys, exporter.__main__, exporter.commands
 from importlib.util import cache_from_source
 loaded = (getattr(module, "__cached__", None) for module in list(sys.modules.values()))  # None for frozen ones
 shipped = (cache_from_source(source) for source in pathlib.Path(sys.prefix).rglob("*.py"))
@@ -71,7 +102,10 @@ def test_the_image_says_what_it_is_and_needs(images) -> None:
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", config["User"])
     assert list(config["ExposedPorts"]) == ["10096/tcp"]
     assert list(config["Volumes"]) == ["/var/lib/wolkvox-exporter"]
-    assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    labels = {name.removeprefix("org.opencontainers.image."): text for name, text in config["Labels"].items()}
+    assert (labels["title"], labels["licenses"]) == ("wolkvox-exporter", "Apache-2.0")
+    assert labels["base.name"] == base_image()
+    assert {"description", "version", "revision"} <= labels.keys()
 
 
 def test_a_start_compiles_nothing(images) -> None:
@@ -132,6 +166,112 @@ def test_a_new_container_on_the_same_volume_calls_nobody_early(images, upstream,
 
     assert_ended_well(upstream.stop())
     assert "3 calls, 0 refused: the limits were kept" in upstream.log
+
+
+def test_fifty_operations_of_a_hundred_connectors_stay_within_the_memory(images, tmp_path, capsys) -> None:
+    tokens = {f"op{n}": f"{CANARY}-{n}" for n in range(OPERATIONS)}
+    many(tmp_path, tokens)
+    mounts = f"--volume={tmp_path}:/etc/wolkvox-exporter:ro", "--volume=many:/var/lib/wolkvox-exporter"
+    with images.running("crowd", *HARDENED, OFFLINE, IMAGE, "simulate", "--interval=1") as crowd:
+        until(lambda: "token" in crowd.log)
+        crowd.python(FILL, json.dumps(tokens), str(CONNECTORS))
+        with images.running("large", *HARDENED, "--network=container:crowd", *mounts, IMAGE) as large:
+            until(lambda: answered(large, "connectors") >= 3 * OPERATIONS, 120)
+
+            assert len(connectors(large)) == OPERATIONS * CONNECTORS
+            assert large.is_healthy()
+            most, peak = map(int, large.python(MEMORY).split())
+            with capsys.disabled():
+                sys.stdout.write(f"[{peak / 2**20:.0f} MiB at the most] ")
+            assert most == 128 * 2**20
+            assert_ended_well(large.stop())
+
+
+def many(folder, tokens: dict[str, str]) -> None:
+    """A configuration of these operations, polled every two seconds."""
+    operations = [{"name": name, "server": "0010", "token_file": name} for name in tokens]
+    for name, token in tokens.items():
+        (folder / name).write_text(token)
+    upstream = {"base_url": "http://127.0.0.1:10097", "simulator": True}
+    poll = dict.fromkeys(LISTS, "2s")
+    text = yaml.safe_dump({"operations": operations, "poll": poll, "upstream": upstream})
+    (folder / "config.yaml").write_text(text)
+    folder.chmod(0o755)
+
+
+def answered(container, listed: str) -> float:
+    """How many polls of a list were answered well, of all operations."""
+    return sum(
+        float(value)
+        for series, value in samples(container.get(PAGE)).items()
+        if series.startswith("wolkvox_poll_outcomes_total")
+        and f'list="{listed}"' in series
+        and 'outcome="ok"' in series
+    )
+
+
+def test_the_pod_of_the_kubernetes_files_polls_and_keeps_its_storage(images, tmp_path) -> None:
+    """As far as podman goes: it reads no StatefulSet and no stringData, gives no fsGroup, makes curl of probes."""
+    made = "wolkvox_exporter_storage_created_timestamp_seconds"
+    with played(images, tmp_path) as pod:
+        simulator = Container(images, f"{NAME}-simulator")
+        until(lambda: "token" in simulator.log)
+        # What podman made of the Secret: version 4.3 leaves it encoded.
+        token = pod.python("print(open('/run/secrets/wolkvox-exporter/acme-co').read())").strip()
+        simulator.python(FILL, json.dumps({"acme-co": token}), "2")
+        until(lambda: len(connectors(pod)) == 2)
+        created = samples(pod.get(PAGE))[made]
+        assert_ended_well(pod.stop())
+
+    with played(images, tmp_path) as again:
+        until(lambda: len(connectors(again)) == 2)  # of the storage: this simulator has no such account
+        assert samples(again.get(PAGE))[made] == created
+
+
+@contextmanager
+def played(images, folder):
+    """The exporter in the pod of the StatefulSet, beside a simulator."""
+    file = folder / "pod.yaml"
+    file.write_text(yaml.safe_dump_all(documents()))
+    images.podman("kube", "play", "--network=none", str(file))
+    try:
+        yield Container(images, f"{NAME}-exporter")
+    finally:
+        images.podman("pod", "rm", "--force", "--time=0", NAME)
+        images.podman("secret", "rm", f"{NAME}-tokens")
+        images.podman("volume", "rm", NAME, f"{NAME}-tokens")  # copies of ConfigMap and Secret; the claim's stays
+
+
+def documents():
+    """The Kubernetes files as podman reads them; the configuration polls the simulator."""
+    config, secret, stateful = (
+        yaml.safe_load((KUBERNETES / f"{kind}.yaml").read_text()) for kind in ("configmap", "secret", "statefulset")
+    )
+    upstream = {"base_url": "http://127.0.0.1:10097", "simulator": True}
+    # One list, so that the first poll, which may come before the account is there, does not make the token rest.
+    poll = dict.fromkeys(LISTS, "off") | {"connectors": "4s"}
+    config["data"]["config.yaml"] += yaml.safe_dump({"upstream": upstream, "poll": poll})
+    secret["data"] = {key: b64encode(CANARY.encode()).decode() for key in secret.pop("stringData")}
+    template = stateful["spec"]["template"]
+    template["metadata"]["name"] = NAME
+    return [
+        config,
+        secret,
+        {"apiVersion": "v1", "kind": "Pod"} | template | {"spec": beside_simulator(template["spec"])},
+    ]
+
+
+def beside_simulator(pod):
+    """The pod with a second container, the simulator, under the same restrictions."""
+    (exporter,) = pod["containers"]
+    exporter |= {"image": IMAGE, "imagePullPolicy": "Never"}
+    for key in ("ports", "startupProbe", "readinessProbe", "livenessProbe"):
+        del exporter[key]
+    simulator = exporter | {"name": "simulator", "args": ["simulate", "--interval=1"], "volumeMounts": []}
+    tokens = next(volume["secret"] for volume in pod["volumes"] if "secret" in volume)
+    tokens["optional"] = False  # podman 4.3 dies where nothing is said
+    claim = {"name": "storage", "persistentVolumeClaim": {"claimName": "storage"}}
+    return pod | {"containers": [exporter, simulator], "volumes": [*pod["volumes"], claim]}
 
 
 def configured(folder, log: str) -> tuple[str, ...]:

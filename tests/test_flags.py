@@ -12,6 +12,7 @@ GIVEN = {
     "config.file": ("other.yaml", "other.yaml"),
     "storage.path": ("/var/lib/wolkvox", "/var/lib/wolkvox"),
     "web.listen-address": ("127.0.0.1:9000", (("127.0.0.1", 9000),)),
+    "web.systemd-socket": ("true", True),
     "web.config.file": ("web.yml", "web.yml"),
     "web.telemetry-path": ("/stats", "/stats"),
     "web.max-requests": ("3", 3),

@@ -1,7 +1,10 @@
 """Tokens are read anew from their sources, and kept when a source has none any more."""
 
+from pathlib import Path
+
 from conftest import CANARY, Exporter, setup_for
 
+from exporter.config.tokens import TokenSource
 from exporter.model import Operation, Secret, SecretError
 from exporter.setup import Target
 from exporter.tokens import Tokens
@@ -127,3 +130,64 @@ def test_a_secret_that_is_gone_polls_on_with_the_old_token(simulator, api, clock
 
     assert [event["event"] for event in quiet_log if event["log_level"] == "warning"] == [WARNING]
     assert [call.status for call in simulator.calls] == [200] * 4
+
+
+# A folder of secrets as the kubelet keeps it: each file leads through `..data`, and that link is put elsewhere at once.
+
+
+def mounted(folder: Path, version: str, token: str) -> None:
+    """Puts a version of the secret in force and removes the one before it, in the kubelet's order."""
+    data, fresh = folder / "..data", folder / version
+    former = data.resolve() if data.is_symlink() else None
+    fresh.mkdir(parents=True)
+    (fresh / "acme").write_text(token)
+    (folder / "..data_tmp").symlink_to(version)
+    (folder / "..data_tmp").replace(data)
+    if former:
+        (former / "acme").unlink()
+        former.rmdir()
+    else:
+        (folder / "acme").symlink_to("..data/acme")
+
+
+def test_a_secret_that_kubernetes_swaps_is_news(tmp_path) -> None:
+    tokens, source = Tokens(), TokenSource("acme", "token_file", str(tmp_path / "acme"))
+    targets = [Target(Operation("acme", "0010"), source.read)]
+    mounted(tmp_path, "..2026_01_01", "one")
+    tokens.refresh(targets)
+
+    assert not tokens.refresh(targets)
+    mounted(tmp_path, "..2026_01_02", "two")
+    assert tokens.refresh(targets)
+    assert tokens["acme"].reveal() == "two"
+
+
+def test_a_secret_that_kubernetes_swaps_is_used_within_ten_seconds(api, simulator, clock, tmp_path, quiet_log) -> None:
+    folder = tmp_path / "secrets"
+    mounted(folder, "..2026_01_01", CANARY)
+    source = TokenSource("acme", "token_file", str(folder / "acme"))
+    targets = (Target(Operation("acme", "0010"), source.read),)
+    exporter = Exporter(tmp_path / "data", clock, setup_for(simulator, {}, clock, targets=targets))
+    exporter.turn()
+
+    api.add_token("canary-second")
+    mounted(folder, "..2026_01_02", "canary-second")
+    exporter.turns(450)
+
+    assert [call.token_id for call in simulator.calls] == ["acme#0"] * 3 + ["acme#1"]
+    assert not [event for event in quiet_log if event["log_level"] == "warning"]
+
+
+def test_a_secret_that_kubernetes_takes_away_keeps_the_last_token(tmp_path, quiet_log) -> None:
+    tokens, source = Tokens(), TokenSource("acme", "token_file", str(tmp_path / "acme"))
+    targets = [Target(Operation("acme", "0010"), source.read)]
+    mounted(tmp_path, "..2026_01_01", "one")
+    tokens.refresh(targets)
+
+    (tmp_path / "..data").unlink()
+
+    assert not tokens.refresh(targets)
+    assert tokens["acme"].reveal() == "one"
+    (event,) = quiet_log
+    assert (event["event"], event["operation"]) == (WARNING, "acme")
+    assert event["error"].endswith(" does not exist")
