@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+from pathlib import Path
 from string import Template
 from typing import Final
 from urllib.parse import urlsplit
@@ -53,6 +54,7 @@ HEADERS: Final[Mapping[tuple[Format, bool], RawHeaders]] = {
 HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 MOST: Final = 10_000  # changes that one answer may hold
 DEFAULT: Final = Offer("text/plain", "0.0.4")
+OPENAPI: Final = Path(__file__).with_name("openapi.json").read_bytes()
 NOT_YET: Final = PlainTextResponse("the first page is not rendered yet\n", 503)
 LANDING: Final = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -231,6 +233,10 @@ class Pages:
         rows = api.rows(state, self._lists["connectors"], request.query_params.get("operation") or None)
         return JSONResponse({"connectors": list(rows)})
 
+    async def openapi(self, _: Request) -> Response:
+        """What /api/v1 and its neighbours take and give, as OpenAPI 3.1."""
+        return Response(OPENAPI, media_type="application/json")
+
     async def reload(self, request: Request) -> Response:
         """Reads the configuration again; a bad one leaves the running one in place."""
         if access_of(request.scope).is_bound:
@@ -295,6 +301,7 @@ def others(pages: Pages) -> list[Route]:
         Route("/api/v1/changes", pages.changes),
         Route("/api/v1/operations", pages.operations),
         Route("/api/v1/connectors", pages.connectors),
+        Route("/api/v1/openapi.json", pages.openapi),
         Route("/", pages.landing),
     ]
 
@@ -333,9 +340,17 @@ class Streamed(Response):
         await send({"type": "http.response.body"})
 
 
+def said(request: Request, name: str) -> str:
+    """A parameter's text, "" where it is absent; ValueError with a sentence where it stands twice."""
+    texts = request.query_params.getlist(name)
+    if len(texts) > 1:
+        raise ValueError(f"{name}: stands in the query {len(texts)} times; once is allowed")
+    return texts[0] if texts else ""
+
+
 def seconds(request: Request, name: str, default: float) -> float:
     """A parameter as Unix seconds; ValueError with a sentence."""
-    text = request.query_params.get(name, "")
+    text = said(request, name)
     try:
         made = float(text) if text else default
     except ValueError:
@@ -347,7 +362,7 @@ def seconds(request: Request, name: str, default: float) -> float:
 
 def whole(request: Request, name: str, default: int) -> int:
     """A parameter as a whole number from 1 to `MOST`; ValueError with a sentence."""
-    text = request.query_params.get(name, "") or str(default)
+    text = said(request, name) or str(default)
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST or len(text) > len(str(MOST)):
         raise ValueError(f"{name}: {text!r} is no whole number from 1 to {MOST}")
     return int(text)

@@ -131,6 +131,13 @@ def test_a_number_that_is_none_is_refused_with_a_sentence(get, text) -> None:
     assert reply.text.endswith(" is no whole number from 1 to 10000\n")
 
 
+@pytest.mark.parametrize("name", ["since", "limit"])
+def test_a_parameter_that_stands_twice_is_refused_with_a_sentence(get, name) -> None:
+    reply = get(f"changes?{name}=1&{name}=2")
+
+    assert (reply.status, reply.text) == (400, f"{name}: stands in the query 2 times; once is allowed\n")
+
+
 def test_without_a_limit_there_are_a_hundred(two) -> None:
     asked: list[tuple[float, str | None, int]] = []
 
