@@ -82,7 +82,7 @@ image: ## the container image
 	$(PYTHON) -m venv $@
 	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$@/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$@/bin/pip install -q --disable-pip-version-check --only-binary=:all: atheris==3.1.0 || true
+	$@/bin/pip install -q --disable-pip-version-check --only-binary=:all: atheris==3.0.0 || true
 	touch $@
 
 tools/pictures/node_modules/.package-lock.json: tools/pictures/package-lock.json

@@ -54,7 +54,13 @@ def guided(name: str, seconds: int) -> None:
         check = importlib.import_module("targets").TARGETS[name].check
     found = Path(".fuzz", name)
     found.mkdir(parents=True, exist_ok=True)
-    limits = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-timeout=20", "-rss_limit_mb=2048", "-verbosity=1"]
+    limits = [
+        f"-max_total_time={seconds}",
+        f"-max_len={LONGEST}",
+        "-timeout=20",
+        "-rss_limit_mb=2048",
+        "-print_final_stats=1",
+    ]
     prefix = f"-artifact_prefix={CORPUS / name}/found-"
     words = f"-dict={CORPUS / name}.dict"
     atheris.Setup([sys.argv[0], *limits, words, prefix, str(found), str(CORPUS / name)], check)

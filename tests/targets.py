@@ -20,19 +20,24 @@ from threading import Thread
 from typing import Any, Final, NamedTuple
 
 import still
+import trustme
 import yaml
 from conftest import CANARY, START
+from exposed import basic, certify, hashed
 from hypothesis import strategies as st
 
 from exporter import api, envelope
+from exporter.access import Access
 from exporter.body import EncodingError, TooLargeError, capped, collected, unpacked
 from exporter.client import Client, Upstream
-from exporter.config import ConfigError, Fault, load
+from exporter.config import ConfigError, Fault, load, load_web
+from exporter.doorman import Doorman, Refusal, Rules
 from exporter.encoding import Format, lines
 from exporter.envelope import DETAIL_LENGTH, Reply
 from exporter.lists import LISTS
 from exporter.model import Answer, Operation, Outcome, Secret
 from exporter.negotiation import ranges
+from exporter.passwords import Failures, Known, Login, Passwords
 from exporter.poll import Trust, response, understand
 from exporter.state import OperationState, Standing, State
 from exporter.web import Application, wanted
@@ -110,20 +115,21 @@ def wire(data: bytes) -> None:
 
 @functools.cache
 def folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder with a secret in it; it goes with this process."""
+    """A folder with a secret and a certificate in it; it goes with this process."""
     made = tempfile.TemporaryDirectory(prefix="wolkvox-fuzz-")
+    certify(Path(made.name), trustme.CA(), "server", "127.0.0.1")
     secret = Path(made.name, "acme")
     secret.write_text(CANARY)
     secret.chmod(0o600)
     return made
 
 
-def config(data: bytes) -> None:
-    """A config.yaml: a Config, or faults of one line each with file and line; the token is in none of them."""
-    path = Path(folder().name, "config.yaml")
+def read(data: bytes, load: Callable[[str], object]) -> None:
+    """A file that people write: what it should be, or faults of one line each with file and line, without a secret."""
+    path = Path(folder().name, "file.yaml")
     path.write_bytes(data)
     try:
-        told = repr(load(str(path), {name: spec.interval for name, spec in LISTS.items()}, {"ACME_TOKEN": CANARY}))
+        told = repr(load(str(path)))
     except ConfigError as error:
         told = "".join(traceback.format_exception(error)) + repr(error.faults)
         faults: tuple[Fault, ...] = error.faults
@@ -135,6 +141,37 @@ def config(data: bytes) -> None:
         assert str(fault).isprintable()
     assert told
     assert CANARY not in told or CANARY.encode() in data
+
+
+def config(data: bytes) -> None:
+    """A config.yaml."""
+    lists = {name: spec.interval for name, spec in LISTS.items()}
+    read(data, lambda path: load(path, lists, {"ACME_TOKEN": CANARY}))
+
+
+def webconfig(data: bytes) -> None:
+    """A web configuration."""
+    read(data, load_web)
+
+
+@functools.cache
+def doorman() -> Doorman:
+    """Whoever guards a door that one user may pass."""
+    passwords = Passwords({"ana": hashed("right").encode()}, Known())
+    return Doorman(Rules(user_operations={"ana": frozenset({"acme"})}), passwords, Failures())
+
+
+def login(data: bytes) -> None:
+    """Authorization headers, each a line: nobody comes in who does not say the password."""
+    headers = [(b"authorization", line) for line in data.split(b"\n")]
+    scope = {"path": "/metrics", "headers": headers, "client": ("127.0.0.1", 1)}
+    decision = doorman().decide(scope, 0.0)
+    if isinstance(decision, Login):
+        assert "right" not in repr(decision).replace(repr(decision.user), "")
+        is_right = (decision.user, decision.password) == ("ana", b"right")
+        decision = doorman().work_out(decision, scope, 0.0)
+        assert isinstance(decision, Access) == is_right
+    assert isinstance(decision, Access | Refusal)
 
 
 def accept(data: bytes) -> None:
@@ -264,6 +301,12 @@ def configurations(draw: st.DrawFn) -> bytes:
     return yaml.safe_dump({**whole, "operations": [operation, *draw(st.lists(inner, max_size=2))]}).encode()
 
 
+def logins() -> st.SearchStrategy[bytes]:
+    """A user and a password, often the right ones."""
+    words = st.sampled_from(["ana", "right", "", "ana:", "\0"]) | st.text(max_size=80)
+    return st.tuples(words, words).map(lambda pair: basic(*pair).encode())
+
+
 class Target(NamedTuple):
     """What is fuzzed with which inputs; CI tries so many of them."""
 
@@ -272,12 +315,14 @@ class Target(NamedTuple):
     examples: int
 
 
-# What strangers or people write gets a function, a corpus, a dictionary and a row; so will the web configuration file.
+# Whatever else strangers or people write gets a function, a corpus, a dictionary and a row.
 TARGETS: Final[Mapping[str, Target]] = {
     "answer": Target(answer, lambda: envelopes() | bent("answer") | mixed("answer"), 1500),
     "wire": Target(wire, lambda: bent("wire") | mixed("wire"), 400),
     "config": Target(config, lambda: configurations() | bent("config") | mixed("config"), 600),
     "accept": Target(accept, lambda: bent("accept") | mixed("accept") | st.binary(), 1500),
+    "webconfig": Target(webconfig, lambda: bent("webconfig") | mixed("webconfig"), 500),
+    "login": Target(login, lambda: logins() | bent("login") | mixed("login"), 300),
     "query": Target(query, lambda: bent("query") | mixed("query"), 800),
 }
 
