@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from exporter import api
 from exporter.access import Access, access_of
 from exporter.encoding import Format
+from exporter.few import Few
 from exporter.model import Change
 from exporter.negotiation import Offer, accepts_gzip, preferred
 from exporter.page import Page
@@ -283,7 +284,13 @@ class Application(Starlette):
         self._scrapes = {site.telemetry_path: Scrape(gate, pages.metrics), "/probe": Scrape(gate, pages.probe)}
         scrapes = [Route(path, scrape, methods=["GET"]) for path, scrape in self._scrapes.items()]
         super().__init__(routes=[*scrapes, *others(pages)])
+        self._few = Few(super().__call__)
         self.router.redirect_slashes = False  # it would put the Host header, whatever that is, into a URL
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it."""
+        answer = self._few if scope["path"].startswith("/api/") else super().__call__
+        await answer(scope, receive, send)
 
     def at_once(self, scope: Scope) -> Ready | None:
         """The answer to a scrape without a detour; None for all other requests."""
