@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RELAXED := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators
 
-.PHONY: demo run test check audit golden lock image bench bench-quick profile soak mutation pictures
+.PHONY: demo run test check audit golden lock image bench bench-quick profile soak mutation fuzz pictures
 
 demo: .venv/run ## simulator and exporter together, no token, no file
 	$(BIN)/wolkvox-exporter demo
@@ -35,6 +35,9 @@ mutation: .venv/mutation ## mutants of the pure floors, in a minute; what surviv
 	rm -rf mutants
 	.venv/mutation/bin/mutmut run
 	.venv/mutation/bin/mutmut results
+
+fuzz: .venv/fuzz ## inputs that break a promise, for 5 minutes a target; what is found stays in tests/corpus
+	.venv/fuzz/bin/python tests/fuzz.py
 
 golden: .venv/dev ## write the golden files anew
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q -m golden
@@ -79,6 +82,14 @@ image: ## the container image
 	$(PYTHON) -m venv $@
 	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$@/bin/pip install -q --disable-pip-version-check mutmut==3.8.1
+	touch $@
+
+# atheris stays outside the lock like mutmut; it has no build for every platform, and hypothesis hunts where it is not.
+.venv/fuzz: requirements/dev.txt
+	$(PYTHON) -m venv $@
+	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$@/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$@/bin/pip install -q --disable-pip-version-check --only-binary=:all: atheris==3.0.0 || true
 	touch $@
 
 tools/pictures/node_modules/.package-lock.json: tools/pictures/package-lock.json

@@ -14,6 +14,8 @@ from exporter.model import DAY, Answer, Outcome, Secret
 from exporter.records import KINDS
 
 DETAIL_LENGTH: Final = 200
+MOST_SENTENCE: Final = 10_000  # characters of `msg` that are searched; upper() may need twelve bytes for each
+MOST_VALUES: Final = 1_000_000  # the API's longest list, 60,000 rows, has half as many
 
 _RANK: Final = {outcome: rank for rank, outcome in enumerate(Outcome)}
 
@@ -120,6 +122,9 @@ def broken(status: int | None, fault: Outcome, detail: str, *, whole: bool) -> A
 def _envelope(body: bytes | bytearray) -> Envelope:
     if not body.strip():
         return Envelope({}, "body is empty")
+    # As objects the shortest values, "[]," and the like, take thirty times the memory of their text.
+    if sum(body.count(sign) for sign in (b",", b"[", b"{", b"\\")) > MOST_VALUES:
+        return Envelope({}, f"body holds more than {MOST_VALUES} values and escapes, {len(body)} bytes")
     text = body.decode("utf-8-sig", "replace")
     if _HALF.search(text):
         # A lone surrogate would be a text that no encoder downstream can write.
@@ -138,7 +143,7 @@ def _meaning(number: int, seen: Envelope) -> Outcome | None:
     """What an HTTP status, or a body's code, says; None where it says that all is well."""
     if number in _FINE:
         return None
-    msg = " ".join(seen.msg.upper().split())
+    msg = " ".join(seen.msg[:MOST_SENTENCE].upper().split())
     for phrase, outcome in _PHRASES.get(number, ()):
         if phrase in msg:
             return outcome
@@ -211,8 +216,9 @@ def _text(value: Any) -> str:
 
 def _shown(text: str, hide: Secret) -> str:
     """A server's `text` for a log: no token, whatever its case, no control character, not long."""
-    secret = re.escape(hide.reveal())
-    bare = re.sub(secret, "***", text, flags=re.IGNORECASE) if secret else text
+    secret = hide.reveal()
+    text = text[: (DETAIL_LENGTH + 1) * max(len(secret), 1)]  # so much at most becomes what is shown
+    bare = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE) if secret else text
     return _cut(_printable(bare[: DETAIL_LENGTH + 1]))
 
 

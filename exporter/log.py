@@ -78,3 +78,5 @@ def configure(level: str, form: str, redactor: Redactor) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[Forwarder()], level=logging.WARNING, force=True)
+    # Below it uvicorn tells of requests that are none: whoever reaches the port could fill the disk with such lines.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

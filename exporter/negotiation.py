@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 from urllib.request import parse_http_list
 
 ANY: Final = "*"
+LONGEST: Final = 1000  # characters that are read of a header; Prometheus and browsers send a quarter of it
 
 
 class Range(NamedTuple):
@@ -24,7 +25,7 @@ class Offer(NamedTuple):
 
 def ranges(header: str) -> tuple[Range, ...]:
     """The elements of an Accept or Accept-Encoding header in their order; what has no sense has quality 0."""
-    return tuple(element(item) for item in parse_http_list(header) if item.strip())
+    return tuple(element(item) for item in parse_http_list(header[:LONGEST]) if item.strip())
 
 
 def element(item: str) -> Range:

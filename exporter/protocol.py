@@ -1,6 +1,8 @@
 """HTTP connections with deadlines: who sends or reads too slowly is put out, so that a scrape always finds room.
 
 uvicorn itself closes idle connections only: one that drips its headers, or never reads its answer, would stay for ever.
+It also answers a request at the end of its headers, and says afterwards that the rest of it was none: here a request is
+answered once it is whole, and a faulty one gets one answer, after those of the requests before it.
 """
 
 import asyncio
@@ -15,6 +17,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from exporter.certificates import names
 
 MOST: Final = 4000  # connections; beyond it the one that has waited longest without a request goes
+MOST_HEADERS: Final = 200  # of a request; 64 KiB of the shortest ones would be megabytes of objects
+MOST_URL: Final = 8192  # bytes; more would be milliseconds of decoding
+MOST_WAITING: Final = 256  # requests behind the one that is being answered, for the same reason
+VERSIONS: Final = ("1.0", "1.1")
+
+
+class RefusedError(Exception):
+    """A request that is answered with 400 and the end of its connection."""
 
 
 class Ready(NamedTuple):
@@ -30,7 +40,7 @@ AtOnce = Callable[[Scope], Ready | None]
 
 @dataclass
 class Patience:
-    """How many seconds a request may take to come and its answer to be read, and how many bytes it may have.
+    """How many seconds a request may take to come and its answer to be read, and how many bytes it may have in all.
 
     `count` connections are open, at most `most`. `waiting` holds those without a whole request, the longest waiting
     first.
@@ -58,8 +68,11 @@ class Connection(HttpToolsProtocol):
         self._may_hurry = False  # once for each piece of data: many requests in one must not hold up the loop
         self._request_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
-        self._received = 0
         self._names: frozenset[str] = frozenset()
+        self._received = 0  # bytes since the last whole request
+        self._running: RequestResponseCycle | None = None  # the one whose answer is under way
+        self._next: tuple[RequestResponseCycle, ASGIApp] | None = None  # it is its turn, but its end is still to come
+        self._fault = ""  # what the connection ends with, after the answers that are under way
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A new connection: it must bring a request in time."""
@@ -78,17 +91,20 @@ class Connection(HttpToolsProtocol):
         self._patience.count -= 1
         self._stop_waiting()
         self._cancel_answer()
+        if self._running is not None:  # uvicorn tells the newest request alone
+            self._running.disconnected = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request: the first ones after an answer start its time."""
-        if self._request_timer is None and self.cycle.response_complete:
+        if self._fault:
+            return
+        if self._request_timer is None and self._running is None:
             self._wait_for_request()
-        if self._request_timer is not None:
-            self._received += len(data)
-            if self._received > self._patience.bytes:
-                self.send_400_response("The request is too large.")
-                return
+        self._received += len(data)
+        if self._received > self._patience.bytes:
+            self.send_400_response("The request is too large.")
+            return
         self._may_hurry = True
         super().data_received(data)
         self._may_hurry = False
@@ -98,10 +114,40 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["state"]["sans"] = self._names
 
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request's target."""
+        super().on_url(url)
+        if len(self.url) > MOST_URL:
+            raise RefusedError
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or one trailer behind a chunked body: these are not looked at, since no proxy checked them."""
+        if self.cycle is not None and self.cycle.scope is self.scope:  # type: ignore[redundant-expr]  # it may be None
+            return
+        if len(self.headers) >= MOST_HEADERS:
+            raise RefusedError
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """All but the body is here."""
+        version = self.parser.get_http_version()
+        hosts = sum([name == b"host" for name, _ in self.headers])
+        if version not in VERSIONS or hosts > 1 or (hosts == 0 and version == "1.1"):
+            raise RefusedError
+        if len(self.pipeline) >= MOST_WAITING:
+            raise RefusedError
+        super().on_headers_complete()
+        if self.parser.should_upgrade():  # the parser drops what stands behind it, be it the half of a request
+            self.cycle.keep_alive = False
+
     def on_message_complete(self) -> None:
         """The whole request is here: now its answer must be read in time."""
+        self._received = 0
         self._stop_waiting()
         super().on_message_complete()
+        if self._next is not None:
+            (cycle, app), self._next = self._next, None
+            self._answer(cycle, app)
         is_read = not self.transport.get_write_buffer_size()
         if is_read and self.cycle.response_complete:
             return
@@ -111,14 +157,43 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """All of the answer was handed over; what is not read yet keeps its deadline."""
+        self._running = None
         super().on_response_complete()
         if not self.transport.get_write_buffer_size():
             self._cancel_answer()
+        self._refuse()
+
+    def send_400_response(self, msg: str) -> None:
+        """Ends the connection with this answer: at once, or behind those that are under way."""
+        self._fault = msg
+        self._stop_waiting()
+        self._refuse()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing to say: whoever asks for another protocol is answered in this one."""
+
+    def _refuse(self) -> None:
+        if self._fault and self._running is None and not self.transport.is_closing():
+            super().send_400_response(self._fault)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # as above
+        if self.transport.is_closing():  # it stood behind one with "Connection: close", or with an upgrade
+            return
+        if not cycle.more_body:
+            self._answer(cycle, app)
+            return
+        self._next = (cycle, app)
+        if self._request_timer is None:
+            self._wait_for_request()
+        if cycle.waiting_for_100_continue:
+            cycle.waiting_for_100_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _answer(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:
+        self._running = cycle
         ready = self._hurried(cycle.scope)  # type: ignore[arg-type]  # a mapping, as ASGI has it
         if ready is None:
-            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # as uvicorn calls it
             return
         cycle.response_started = True
         ending = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"

@@ -33,10 +33,11 @@ from exporter.poller import LONGEST, Poller
 from exporter.redaction import blanked
 from exporter.server import Server, bound
 from exporter.setup import Limits, Setup, Target
+from exporter.site import Site
 from exporter.state import Recorded, State
 from exporter.store import Access, Store
 from exporter.vitals import Fixed, Garbage, Process, Source, Vitals
-from exporter.web import Application, Site
+from exporter.web import Application
 from exporter.webfile import WebFile
 
 logger = structlog.get_logger()

@@ -14,6 +14,7 @@ from exporter.lists.routing_points import RoutingPoint
 from exporter.lists.token_info import TokenInfo
 from exporter.model import Change, ChangeKind, Operation, Outcome
 from exporter.server import Server, bound
+from exporter.site import Site
 from exporter.state import (
     Ending,
     Held,
@@ -27,7 +28,7 @@ from exporter.state import (
     State,
     Tally,
 )
-from exporter.web import Application, Site
+from exporter.web import Application
 
 NOW: Final = 1_795_514_098.0  # 2026-11-24 09:54:58 UTC
 POINTS: Final = (

@@ -12,10 +12,12 @@ from exporter import api as answers
 from exporter.access import Access
 from exporter.lists import LISTS
 from exporter.model import DAY, Change, ChangeKind, Operation
+from exporter.rest import MOST
 from exporter.server import Server, bound
+from exporter.site import Site
 from exporter.state import OperationState, State
 from exporter.store import StoreError
-from exporter.web import MOST, Application, Site
+from exporter.web import Application
 
 REROUTED = Change(START, "connectors", ("whatsapp", "12"), "Sales", ChangeKind.REROUTED, "5", "6", "Menu", "Night")
 RENAMED = Change(START, "connectors", ("whatsapp", "12"), "New", ChangeKind.RENAMED, "Old", "New")
@@ -132,6 +134,13 @@ def test_a_number_that_is_none_is_refused_with_a_sentence(get, text) -> None:
     assert reply.status == 400
     assert reply.text.startswith("limit: ")
     assert reply.text.endswith(" is no whole number from 1 to 10000\n")
+
+
+@pytest.mark.parametrize("name", ["since", "limit"])
+def test_a_parameter_that_stands_twice_is_refused_with_a_sentence(get, name) -> None:
+    reply = get(f"changes?{name}=1&{name}=2")
+
+    assert (reply.status, reply.text) == (400, f"{name}: stands in the query 2 times; once is allowed\n")
 
 
 def test_without_a_limit_there_are_a_hundred(two) -> None:

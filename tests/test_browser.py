@@ -52,8 +52,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def thousand() -> Iterator[str]:
     """A site of a thousand operations with a hundred connectors each, in a process that nobody measures."""
-    unmeasured = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
-    with program(sys.executable, str(Path(filled.__file__)), **unmeasured) as started:
+    with program(
+        sys.executable, str(Path(filled.__file__)), COVERAGE_PROCESS_CONFIG="", COVERAGE_PROCESS_START=""
+    ) as started:
         yield f"http://{started.address}/"
 
 

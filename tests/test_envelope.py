@@ -112,6 +112,14 @@ def test_status_and_body_give_the_outcome(status, body, outcome) -> None:
     assert answer(status, body).outcome is outcome
 
 
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b'"x",', b"\\n"])
+def test_more_values_than_any_list_has_are_not_made_objects_of(piece) -> None:
+    found = answer(200, b'{"data":["' + piece * (envelope.MOST_VALUES + 1))
+
+    assert found.outcome is Outcome.MALFORMED
+    assert "body holds more than 1000000 values and escapes" in found.detail
+
+
 @given(st.integers(100, 999), st.binary(), st.dictionaries(st.sampled_from(["retry-after", "date"]), st.text()))
 def test_no_bytes_make_it_raise(status, body, headers) -> None:
     envelope.answer(Reply(status, body, headers), Secret(CANARY), lambda: NOW)

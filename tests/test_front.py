@@ -18,8 +18,9 @@ from exporter.lists import LISTS
 from exporter.page import Renderer
 from exporter.passwords import BURST, MOST_KNOWN, REFILL, Failures, Known, Login, Passwords, fitting
 from exporter.simulator import Simulator
+from exporter.site import Site
 from exporter.vitals import Vitals
-from exporter.web import Application, Site
+from exporter.web import Application
 from exporter.webfile import WebFile
 from exporter.wiring import vitals
 

@@ -108,6 +108,12 @@ def test_a_library_is_heard_from_warnings_on() -> None:
     assert [fields(line)["event"] for line in lines] == ["b"]
 
 
+def test_requests_that_are_none_leave_no_line_and_bugs_do() -> None:
+    code = "told = logging.getLogger('uvicorn.error'); told.warning('Invalid HTTP request received.'); told.error('b')"
+
+    assert [fields(line)["event"] for line in said(code, "debug")] == ["b"]
+
+
 def test_a_secret_is_struck_out_of_every_value_and_an_old_one_too() -> None:
     redactor = Redactor()
     redactor.learn(["old-token"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.negotiation import Offer, accepts_gzip, preferred, ranges
+from exporter.negotiation import LONGEST, Offer, accepts_gzip, preferred, ranges
 
 TEXT = Offer("text/plain", "0.0.4")
 TEXT_1 = Offer("text/plain", "1.0.0")
@@ -142,6 +142,13 @@ def test_elements_come_in_their_order_with_their_parameters() -> None:
 
     assert first == ("a/b", {"x": "1", "y": "2, 3"}, 0.5)
     assert second == ("c", {}, 1.0)
+
+
+def test_what_stands_behind_a_thousand_characters_is_not_read() -> None:
+    assert preferred("x," * 490 + "text/plain,", OFFERS) == TEXT
+    assert preferred("x," * 500 + "text/plain,", OFFERS) is None
+    assert len(ranges("x," * 30_000)) == LONGEST // 2
+    assert not accepts_gzip("x," * 500 + "gzip")
 
 
 def test_without_offers_none_is_preferred() -> None:

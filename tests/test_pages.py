@@ -36,9 +36,10 @@ from exporter.pages.routes import NEEDED, Fault, Reason, misrouted, routes
 from exporter.pages.times import relative, span, when
 from exporter.pages.words import OUTCOMES, REASONS, RULES
 from exporter.server import Server, bound
+from exporter.site import Site
 from exporter.state import Held, Next, OperationState, Rule, Snapshot, State
 from exporter.store import StoreError
-from exporter.web import Application, Site
+from exporter.web import Application
 
 ROOT = Path(__file__).parent.parent
 FRAME = pages.Frame(NOW, "1.2.3")

@@ -145,6 +145,40 @@ def test_a_request_that_is_too_large_is_refused(serving) -> None:
         assert all_of(connection).startswith(b"HTTP/1.1 400")
 
 
+def test_a_request_behind_a_large_answer_may_not_be_large_either(serving) -> None:
+    with serving(request=5.0, answer=5.0) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST.replace(b"/ ", b"/large "))
+        time.sleep(0.1)
+        for _ in range(10):
+            connection.sendall(b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 4000)
+
+        assert took(connection, LARGE)
+        assert all_of(connection).startswith(b"HTTP/1.1 400 ")
+
+
+def test_the_body_of_a_request_behind_a_large_answer_has_its_own_time(serving) -> None:
+    with serving(answer=5.0) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST.replace(b"/ ", b"/large "))
+        time.sleep(0.1)
+        connection.sendall(REQUEST[:-2] + b"Content-Length: 5\r\n\r\nab")
+
+        assert took(connection, LARGE)
+        assert all_of(connection) == b""
+
+
+def test_who_leaves_with_requests_behind_a_large_answer_leaves_nothing_behind(serving, caplog) -> None:
+    with serving(request=5.0, answer=5.0) as (connect, patience):
+        with connect() as connection:
+            connection.sendall(REQUEST.replace(b"/ ", b"/large "))
+            time.sleep(0.1)
+            connection.sendall(REQUEST * 10)
+            time.sleep(0.1)
+        time.sleep(0.3)
+
+        assert patience.count == 0
+    assert caplog.text == ""
+
+
 def test_the_one_that_waits_longest_makes_room_for_a_scrape(serving) -> None:
     with serving(request=30.0, most=20) as (connect, _):
         waiting = [connect() for _ in range(30)]

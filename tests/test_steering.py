@@ -20,9 +20,10 @@ from exporter.model import HOUR, Operation
 from exporter.schedule import pace
 from exporter.server import Server, bound
 from exporter.simulator import Simulator
+from exporter.site import Site
 from exporter.state import Asked, OperationState, Rule, State
 from exporter.steering import is_foreign
-from exporter.web import Application, Site
+from exporter.web import Application
 
 LISTED = ("connectors", "routing_points", "token_info")
 SLOW = dict.fromkeys(LISTED, 6 * HOUR)

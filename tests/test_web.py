@@ -22,9 +22,10 @@ from exporter.model import Operation
 from exporter.page import Page, Renderer
 from exporter.server import ListenError, Server, bound
 from exporter.simulator import Simulator
+from exporter.site import Site
 from exporter.state import Memory, OperationState, Snapshot, Standing, State
 from exporter.vitals import Vitals
-from exporter.web import Application, Site
+from exporter.web import Application
 from exporter.wiring import vitals
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"

@@ -21,7 +21,8 @@ from playwright.sync_api import ViewportSize, sync_playwright
 from exporter import __version__
 from exporter.lists import LISTS
 from exporter.server import Server, bound
-from exporter.web import Application, Site
+from exporter.site import Site
+from exporter.web import Application
 
 IMAGES: Final = Path(__file__).parent.parent.parent / "docs" / "images"
 FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-lcd-text"]

@@ -1,0 +1,180 @@
+"""/metrics, /probe and /sd: what Prometheus asks for, in the format and the coding that it wants, a few at a time."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from exporter.access import access_of
+from exporter.encoding import Format
+from exporter.negotiation import Offer, accepts_gzip, preferred
+from exporter.page import Page
+from exporter.pieces import Stream
+from exporter.protocol import Ready
+from exporter.site import NOT_YET, Site
+
+OFFERS: Final = {
+    Offer("text/plain", "0.0.4"): Format.TEXT,
+    Offer("text/plain", "1.0.0"): Format.TEXT_1,
+    Offer("application/openmetrics-text", "1.0.0"): Format.OPENMETRICS,
+}
+RawHeaders = list[tuple[bytes, bytes]]
+CODING: Final = {True: [(b"content-encoding", b"gzip")], False: []}
+HEADERS: Final[Mapping[tuple[Format, bool], RawHeaders]] = {
+    (form, compress): [
+        (b"content-type", form.value.encode()),
+        (b"vary", b"Accept, Accept-Encoding"),
+        *CODING[compress],
+    ]
+    for form in Format
+    for compress in (True, False)
+}
+HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+DEFAULT: Final = Offer("text/plain", "0.0.4")
+
+
+@dataclass
+class Gate:
+    """How many scrapes may be under way at the same time, whatever their page (0: no limit), and how many are."""
+
+    limit: int
+    under_way: int = 0
+
+    def enter(self) -> None:
+        """One more is under way."""
+        self.under_way += 1
+
+    def leave(self) -> None:
+        """One is written, or lost."""
+        self.under_way -= 1
+
+    @property
+    def is_full(self) -> bool:
+        """True while there is no room for one more."""
+        return 0 < self.limit <= self.under_way
+
+    def refusal(self) -> Response:
+        """What the one too many is told."""
+        text = f"{self.limit} scrapes are under way, which is the limit (--web.max-requests); try again later\n"
+        return PlainTextResponse(text, 503, {"Retry-After": "5"})
+
+
+class Scrape:
+    """A page that is scraped: counted while it is made and written, refused when the gate is full."""
+
+    def __init__(self, gate: Gate, answer: Callable[[Request], Response]) -> None:
+        self._gate = gate
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it; a slow reader counts until all but its last bytes are written."""
+        if self._gate.is_full:
+            await self._gate.refusal()(scope, receive, send)
+            return
+        self._gate.enter()
+        try:
+            await self._answer(Request(scope, receive))(scope, receive, send)
+        finally:
+            self._gate.leave()
+
+    def at_once(self, scope: Scope) -> Ready | None:
+        """The page, ready to be written; None where there is more to say than a page."""
+        answer = None if self._gate.is_full else self._answer(Request(scope))
+        if not isinstance(answer, Streamed):
+            return None
+        self._gate.enter()
+        return Ready(answer.head, answer.batches, self._gate.leave)
+
+
+class Scraping:
+    """What is answered to Prometheus."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def metrics(self, request: Request) -> Response:
+        """All operations and the exporter itself."""
+        page = self._site.page()
+        return NOT_YET if page is None else scraped(request, page, access_of(request.scope).names)
+
+    def probe(self, request: Request) -> Response:
+        """One operation's own families, from memory."""
+        page = self._site.page()
+        if page is None:
+            return NOT_YET
+        target = request.query_params.get("target", "")
+        if target in page.operations and access_of(request.scope).sees(target):
+            return scraped(request, page, frozenset({target}))
+        what = f"unknown target {target!r}" if target else "the parameter target is missing"
+        known = "it is the name of a configured operation, and /sd lists them"
+        return PlainTextResponse(f"{what}: {known}, as in /probe?target=NAME\n", 400)
+
+    async def discovery(self, request: Request) -> Response:
+        """The targets for Prometheus's HTTP service discovery, one for each operation."""
+        page = self._site.page()
+        if page is None:
+            return NOT_YET
+        place = address(self._site.external_url, request.scope["scheme"], request.headers.get("host", ""))
+        if place is None:
+            return PlainTextResponse("the Host header is no host; set --web.external-url\n", 400)
+        access = access_of(request.scope)
+        return JSONResponse([target(name, *place) for name in page.operations if access.sees(name)])
+
+
+def scraped(request: Request, page: Page, names: frozenset[str] | None) -> Response:
+    """The page, or that of some operations, in the format and the coding that the request wants."""
+    form, compress = wanted(request.headers.get("accept", ""), request.headers.get("accept-encoding", ""))
+    return Streamed(page.stream(form, compress=compress, names=names), HEADERS[form, compress])
+
+
+@lru_cache(maxsize=64)
+def wanted(accept: str, codings: str) -> tuple[Format, bool]:
+    """The format that the headers want, and whether compressed; few programs ask, always in the same words."""
+    return OFFERS.get(preferred(accept, OFFERS) or DEFAULT, Format.TEXT), accepts_gzip(codings)
+
+
+class Streamed(Response):
+    """An answer of known length in batches: each is handed over when the reader has taken most of the one before."""
+
+    def __init__(self, stream: Stream, headers: RawHeaders) -> None:
+        self.batches = stream.batches
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = [*headers, (b"content-length", b"%d" % stream.size)]
+
+    @property
+    def head(self) -> bytes:
+        """Status line and header lines, for who writes them himself."""
+        return b"HTTP/1.1 200 OK\r\n" + b"".join([b"%s: %s\r\n" % pair for pair in self.raw_headers])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
+        """The answer, as ASGI has it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for batch in self.batches:
+            await send({"type": "http.response.body", "body": b"".join(batch), "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+def address(external_url: str, scheme: str, host: str) -> tuple[str, str, str] | None:
+    """Scheme, host with port, and path prefix under which Prometheus reaches us; None where the Host is none."""
+    if external_url:
+        parts = urlsplit(external_url)
+        return parts.scheme, parts.netloc, parts.path.rstrip("/")
+    return (scheme, host, "") if HOST.fullmatch(host) else None
+
+
+def target(name: str, scheme: str, host: str, prefix: str) -> dict[str, object]:
+    """One target group of Prometheus's HTTP service discovery."""
+    labels = {
+        "__scheme__": scheme,
+        "__metrics_path__": f"{prefix}/probe",
+        "__param_target": name,
+        "instance": name,
+    }
+    return {"targets": [host], "labels": labels}
