@@ -53,6 +53,7 @@ def site(folder: Path) -> Iterator[str]:
             version=__version__,
             lists=LISTS,
             now=lambda: END,
+            answers=stage.exporter.store.answers,
             reload=lambda: "",
         )
         server = Server(Application(made), bound([("127.0.0.1", 0)]))
