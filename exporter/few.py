@@ -9,7 +9,7 @@ from typing import Final
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MOST: Final = 8  # answers at a time
+MOST: Final = 16  # answers at a time
 PIECE: Final = 262_144  # bytes
 REFUSAL: Final = PlainTextResponse(
     f"{MOST} answers are being read, which is the limit; try again later\n", 503, {"Retry-After": "5"}

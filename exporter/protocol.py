@@ -177,7 +177,7 @@ class Connection(HttpToolsProtocol):
             super().send_400_response(self._fault)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]  # as above
-        if self.transport.is_closing():  # it stood behind one with "Connection: close", or with an upgrade
+        if self.transport.is_closing():  # it stood behind one that was the connection's last
             return
         if not cycle.more_body:
             self._answer(cycle, app)

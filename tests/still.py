@@ -5,13 +5,14 @@ from exporter.lists.connectors import Connector
 from exporter.lists.routing_points import RoutingPoint
 from exporter.model import Change, ChangeKind, Operation, Outcome
 from exporter.page import Renderer
-from exporter.site import Site
-from exporter.state import Ending, Held, Memory, OperationState, Snapshot, Standing, State
+from exporter.state import Ending, Held, Memory, OperationState, Recorded, Snapshot, Standing, State
+from exporter.web import Site
 from exporter.wiring import vitals
 
 AT = 1_790_000_000.0
 ROWS = (Connector("whatsapp", "12", "5", "Sales"), Connector("email", "13", "", "Inbox"))
 MOVED = Change(AT, "connectors", ("whatsapp", "12"), "Sales", ChangeKind.REROUTED, "5", "6", "Main menu", "Night desk")
+RECORDED = Recorded("connectors", AT, 0.5, Outcome.OK, 200, "200", 2, "{}")
 POINTS = (RoutingPoint("5", "Main menu", "yes", "yes", "no", "no"),)
 
 
@@ -43,8 +44,9 @@ def site() -> Site:
         page=lambda: page,
         state=lambda: known,
         changes=lambda _since, _operation, _limit: [("acme", MOVED)],
+        now=lambda: AT,
+        answers=lambda _operation: [RECORDED],
         is_alive=lambda: True,
         version="1.2.3",
         lists=LISTS,
-        now=lambda: 1_790_000_000.0,
     )

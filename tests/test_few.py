@@ -26,7 +26,7 @@ def test_one_reader_too_many_is_refused_until_another_has_gone() -> None:
         wait_for(lambda: visitor.get("/api/v1/changes").status == 503)
         reply = visitor.get("/api/v1/operations")
 
-        assert reply.text == "8 answers are being read, which is the limit; try again later\n"
+        assert reply.text == "16 answers are being read, which is the limit; try again later\n"
         assert reply.headers["retry-after"] == "5"
         assert visitor.get("/metrics").status == 200
         stalled[0].close()
