@@ -61,9 +61,9 @@ def one_of(names: Mapping[str, Any]) -> PlainValidator:
     """A name of the table; a blank one is the default, as in the toolkit."""
 
     def check(value: object) -> str:
-        if value not in names:
+        if not isinstance(value, str) or value not in names:
             raise Refused(f"is not known; {', '.join(names)} are")
-        return str(value)
+        return value
 
     return PlainValidator(check)
 
@@ -74,9 +74,9 @@ def _client_auth(value: object) -> str:
             "asks for certificates that nobody checks, which Python's ssl cannot do; "
             "VerifyClientCertIfGiven and RequireAndVerifyClientCert can be had"
         )
-    if value not in CHECKED:
+    if not isinstance(value, str) or value not in CHECKED:
         raise Refused(f"is not known; {', '.join(CHECKED)} are")
-    return str(value)
+    return value
 
 
 class Tls(Section):
