@@ -5,8 +5,8 @@ from exporter.lists.connectors import Connector
 from exporter.lists.routing_points import RoutingPoint
 from exporter.model import Change, ChangeKind, Operation, Outcome
 from exporter.page import Renderer
+from exporter.site import Site
 from exporter.state import Ending, Held, Memory, OperationState, Recorded, Snapshot, Standing, State
-from exporter.web import Site
 from exporter.wiring import vitals
 
 AT = 1_790_000_000.0

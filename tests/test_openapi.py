@@ -19,11 +19,13 @@ from exporter import api
 from exporter.lists import LISTS
 from exporter.model import ChangeKind, Outcome
 from exporter.page import Renderer
+from exporter.rest import MOST, OPENAPI
 from exporter.server import Server, bound
 from exporter.simulator import Simulator
+from exporter.site import Site
 from exporter.state import Rule
 from exporter.vitals import Vitals
-from exporter.web import MOST, OPENAPI, Application, Site
+from exporter.web import Application
 
 DOCUMENT = json.loads(OPENAPI)
 SCHEMAS = DOCUMENT["components"]["schemas"]
