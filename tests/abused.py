@@ -19,10 +19,10 @@ REQUEST, ANSWER = 1.0, 2.0  # seconds
 def main() -> None:
     """Serves until nobody holds its standard input."""
     configure("debug", sys.argv[1], Redactor())
-    application = Application(still.site())
+    first, second = Application(still.site()), Application(still.site())  # each lives in the loop of its server
     servers = [
         Server(application, bound([("127.0.0.1", 0)]), Patience(REQUEST, ANSWER), at_once)
-        for at_once in (application.at_once, lambda _: None)
+        for application, at_once in ((first, first.at_once), (second, lambda _: None))
     ]
     for server in servers:
         server.start()

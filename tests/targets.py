@@ -206,7 +206,8 @@ def asked(path: str, query: bytes, host: bytes) -> tuple[int, Mapping[bytes, byt
     async def send(message: dict[str, Any]) -> None:
         said.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": [(b"host", host)]}
+    scope = {"type": "http", "method": "GET", "scheme": "http", "path": path, "query_string": query}
+    scope["headers"] = [(b"host", host)]
     runner().run(application()(scope, receive, send))  # type: ignore[arg-type]  # starlette's messages are broader
     head, *rest = said
     return head["status"], dict(head["headers"]), b"".join(each.get("body", b"") for each in rest)

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 import pytest
 from abused import ANSWER, REQUEST
-from processes import ask
+from processes import ask, content
 from test_log import fields
 
 from exporter import protocol
@@ -58,21 +59,18 @@ class Abused:
 
 @contextmanager
 def abused(form: str) -> Iterator[tuple[Abused, list[str]]]:
-    """A server, and the lines of its log once it has ended."""
+    """A server, and the lines of its log once it has ended; the log is a file, for a full pipe would hold it up."""
     said: list[str] = []
-    with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("abused.py")), form],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="surrogateescape",
-    ) as process:
+    command = [sys.executable, str(Path(__file__).with_name("abused.py")), form]
+    with (
+        TemporaryFile() as log,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         try:
             yield Abused(process, form), said
         finally:
-            _, told = process.communicate(timeout=20)
-            said += told.removesuffix("\n").split("\n") if told else []
+            process.communicate(timeout=20)
+            said += content(log).removesuffix("\n").split("\n") if content(log) else []
 
 
 @pytest.fixture(scope="module")
