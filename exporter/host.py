@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ NETWORK: Final = frozenset(
     | {"fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "fuse.rclone", "gfs2", "ocfs2", "beegfs"}
 )
 
+MOST_FILES: Final = 65_536
 TRIM, MAP = -1, -3  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
 
 
@@ -93,3 +95,11 @@ def give_memory_back() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(MAP, 1_048_576)
         mallopt(TRIM, 4_194_304)
+
+
+def allow_files() -> None:
+    """Raises the limit of open files as far as this process may: each connection is one, and 1,024 are soon used up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if 0 <= soft < wanted:  # below 0 is no limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

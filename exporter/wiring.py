@@ -247,6 +247,7 @@ class Service:
         sys.setswitchinterval(SWITCH)
         gc.set_threshold(*GENERATIONS)
         host.give_memory_back()
+        host.allow_files()
         with unsearched():
             self.step()
         server.start()

@@ -96,3 +96,14 @@ def test_the_clock_of_the_host_tells_boot_wall_and_uptime() -> None:
 
 def test_a_program_of_the_system_is_asked_for_what_only_it_knows() -> None:
     assert host.said("/bin/echo", " boot ") == "boot"
+
+
+@pytest.mark.parametrize(("soft", "hard", "then"), [(256, 400, 400), (400, 400, 400), (256, 700, 500)])
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(soft, hard, then) -> None:
+    code = (
+        f"import resource as r; r.setrlimit(r.RLIMIT_NOFILE, ({soft}, {hard})); "
+        "from exporter import host; host.MOST_FILES = 500; host.allow_files(); print(r.getrlimit(r.RLIMIT_NOFILE)[0])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20)
+
+    assert int(ended.stdout) == then

@@ -196,7 +196,7 @@ def _certify(document: Document, tls: Tls, made: Context) -> None:
             made.load_cert_chain(chain, its_key, _no_passphrase)  # OpenSSL would ask the terminal
         else:
             _certify_by_text(made, b"\n".join((certificate, key)))
-    except (ssl.SSLError, _PassphraseError):
+    except (OSError, _PassphraseError):  # an SSLError is one, and so is a file that went away meanwhile
         sentence = "these are no pair of PEM certificate and key without a passphrase"
         raise ConfigError([fault(document, "key_file" if tls.key_file else "key", sentence)]) from None
 
