@@ -70,12 +70,16 @@ class Doorman:
             return Refusal(429, "too many wrong passwords; try again later\n", ((b"retry-after", seconds),))
         return login
 
-    def work_out(self, login: Login, scope: Mapping[str, Any], now: float) -> Access | Refusal:
-        """The same for such a login, whose failure is counted; where it was not seen before, as slow as bcrypt is."""
-        if self._passwords.check(login):
-            return self._access(scope, login.user)
+    def suspect(self, scope: Mapping[str, Any], now: float) -> None:
+        """Counts such a login as wrong until it is worked out: many at once are as many guesses."""
         self._failures.add(visitor(scope), now)
-        return UNKNOWN
+
+    def work_out(self, login: Login, scope: Mapping[str, Any]) -> Access | Refusal:
+        """What a suspected login may see; where it was not seen before, as slow as bcrypt is."""
+        if not self._passwords.check(login):
+            return UNKNOWN
+        self._failures.forgive(visitor(scope))
+        return self._access(scope, login.user)
 
     def _access(self, scope: Mapping[str, Any], user: str | None) -> Access:
         rules, sans = self._rules, scope.get("state", {}).get("sans", frozenset())

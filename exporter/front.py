@@ -66,9 +66,10 @@ class Front:
         if self._waiting >= MOST_WAITING:
             return BUSY
         self._waiting += 1
+        doorman.suspect(scope, self._monotonic())
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._workers, doorman.work_out, login, scope, self._monotonic())
+            return await loop.run_in_executor(self._workers, doorman.work_out, login, scope)
         finally:
             self._waiting -= 1
 

@@ -9,7 +9,7 @@ import ssl
 import sys
 from contextlib import suppress
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import BadStatusLine, HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,10 +26,11 @@ TLS: Final = re.compile(r"^\s*[\"']?tls_server_config[\"']?\s*:", re.MULTILINE)
 
 
 class Verdict(NamedTuple):
-    """Whether the exporter is healthy, and a sentence about what it said."""
+    """Whether the exporter is healthy, a sentence about what it said, and whether it may speak in the other way."""
 
     is_healthy: bool
     sentence: str
+    is_foreign: bool = False
 
 
 def main(options: Options) -> int:
@@ -48,7 +49,10 @@ def judged(options: Options) -> Verdict:
         tls = speaks_tls(options)
     except OSError as error:
         return Verdict(is_healthy=False, sentence=f"{options.web_config_file} cannot be read: {error.strerror}")
-    return asked(OWN.get(host, host), port, tls=tls)
+    own = OWN.get(host, host)
+    verdict = asked(own, port, tls=tls)
+    other = asked(own, port, tls=not tls) if verdict.is_foreign else verdict  # the file was only glanced at
+    return other if other.is_healthy else verdict._replace(is_foreign=False)
 
 
 def speaks_tls(options: Options) -> bool:
@@ -100,4 +104,5 @@ def failed(where: str, error: Exception) -> Verdict:
     if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
         return Verdict(is_healthy=True, sentence=f"{where} lives, and asks for a certificate before it says more")
     why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return Verdict(is_healthy=False, sentence=f"{where} does not answer: {why}")
+    is_foreign = isinstance(error, ssl.SSLError | BadStatusLine | ConnectionError)
+    return Verdict(is_healthy=False, sentence=f"{where} does not answer: {why}", is_foreign=is_foreign)

@@ -1,4 +1,4 @@
-"""Passwords against bcrypt hashes: each is worked out once, wrong ones are counted, unknown users take as long.
+"""Passwords against bcrypt hashes: each is worked out once, wrong ones are counted.
 
 Knows no request and no clock: who asks and when are arguments.
 """
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import bcrypt
 
-MOST_KNOWN: Final = 1024  # results, and visitors, that are remembered; the oldest goes
+MOST_KNOWN: Final = 1024  # results of each kind, and visitors, that are remembered; the oldest goes
 BURST: Final = 10  # wrong passwords that a visitor may send at once
 REFILL: Final = 6.0  # seconds until one more is allowed
 LONGEST: Final = 72  # bytes of a password that bcrypt looks at
@@ -36,7 +36,7 @@ class Passwords:
         self._users = users
         self._known = known
         dearest = max((each[COST] for each in users.values()), default=b"10")
-        # For users that are not there: as much work as for one that is, and no password fits.
+        # For users that are not there: as much work as for the dearest hash, and no password fits.
         self._nobody = b"$2b$" + dearest + b"$" + b"." * 53
 
     def __bool__(self) -> bool:
@@ -64,17 +64,20 @@ class Known:
 
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(32)
-        self._results: OrderedDict[bytes, bool] = OrderedDict()
+        # Apart, so that no number of wrong ones drives a right one out.
+        self._results: Mapping[bool, OrderedDict[bytes, None]] = {True: OrderedDict(), False: OrderedDict()}
 
     def get(self, hashed: bytes, login: Login) -> bool | None:
         """The result, if there is one."""
-        return self._results.get(self._digest(hashed, login))
+        digest = self._digest(hashed, login)
+        return next((is_right for is_right, known in self._results.items() if digest in known), None)
 
     def put(self, hashed: bytes, login: Login, *, is_right: bool) -> None:
         """Keeps a result."""
-        self._results[self._digest(hashed, login)] = is_right
-        if len(self._results) > MOST_KNOWN:
-            self._results.popitem(last=False)
+        known = self._results[is_right]
+        known[self._digest(hashed, login)] = None
+        if len(known) > MOST_KNOWN:
+            known.popitem(last=False)
 
     def _digest(self, hashed: bytes, login: Login) -> bytes:
         user = login.user.encode("utf-8", "surrogateescape")
@@ -97,6 +100,11 @@ class Failures:
         self._full_until[visitor] = max(now, self._full_until.pop(visitor, now)) + REFILL
         if len(self._full_until) > MOST_KNOWN:
             self._full_until.popitem(last=False)
+
+    def forgive(self, visitor: str) -> None:
+        """The last one was right after all."""
+        if visitor in self._full_until:
+            self._full_until[visitor] -= REFILL
 
 
 def fitting(password: bytes, hashed: bytes) -> bool:

@@ -152,14 +152,15 @@ class Connection(HttpToolsProtocol):
         if is_read and self.cycle.response_complete:
             return
         if self._answer_timer is None or is_read:
-            self._cancel_answer()
-            self._answer_timer = self.loop.call_later(self._patience.answer, self._end_answer)
+            self._wait_for_reader()
 
     def on_response_complete(self) -> None:
         """All of the answer was handed over; what is not read yet keeps its deadline."""
         self._running = None
-        super().on_response_complete()
-        if not self.transport.get_write_buffer_size():
+        super().on_response_complete()  # starts the next request, if there is one
+        if self._is_answering():
+            self._wait_for_reader()
+        elif not self.transport.get_write_buffer_size():
             self._cancel_answer()
         self._refuse()
 
@@ -199,6 +200,9 @@ class Connection(HttpToolsProtocol):
         ending = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         self.transport.writelines((ready.head, ending, *next(ready.batches, ())))
         for batch in ready.batches:
+            # asyncio would go on to watch a socket that failed, under a number that the next connection may have.
+            if self.transport.is_closing():
+                break
             self.transport.writelines(batch)
             if self.flow.write_paused:
                 task = self.loop.create_task(self._give_rest(cycle, ready))
@@ -220,7 +224,7 @@ class Connection(HttpToolsProtocol):
     async def _give_rest(self, cycle: RequestResponseCycle, ready: Ready) -> None:
         for batch in ready.batches:
             await self.flow.drain()
-            if cycle.disconnected:
+            if cycle.disconnected or self.transport.is_closing():
                 break
             self.transport.writelines(batch)
         self._finish(cycle, ready)
@@ -242,6 +246,13 @@ class Connection(HttpToolsProtocol):
         if self._request_timer is not None:
             self._request_timer.cancel()
             self._request_timer = None
+
+    def _is_answering(self) -> bool:
+        return self._running is not None
+
+    def _wait_for_reader(self) -> None:
+        self._cancel_answer()
+        self._answer_timer = self.loop.call_later(self._patience.answer, self._end_answer)
 
     def _cancel_answer(self) -> None:
         if self._answer_timer is not None:

@@ -58,12 +58,17 @@ def is_meant(text: str, secret: str) -> bool:
     """Whether the secret, in lower case, shows once the text is read as what it escapes; true also for endless ones."""
     for _ in range(ROUNDS):
         plain = meant(text)
+        if secret in plain.lower() or secret in visible(plain).lower():
+            return True
         if plain == text:
             return False
-        if secret in plain.lower():
-            return True
         text = plain
     return True
+
+
+def visible(text: str) -> str:
+    """The text without what shows nothing: the zeros of UTF-16, spaces of no width, control characters."""
+    return text if text.isprintable() else "".join(filter(str.isprintable, text))
 
 
 def meant(text: str) -> str:

@@ -57,6 +57,7 @@ class Process:
 
     def __init__(self) -> None:
         self._stat = -1
+        self._files = 0
         with suppress(OSError):
             self._stat = os.open(STAT, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -64,12 +65,14 @@ class Process:
         """As proc(5) has them: the fields are counted from behind the command, which may hold anything."""
         if self._stat < 0:
             return NO_NUMBERS
+        with suppress(OSError):  # as where all of them are used up: then the last number stays
+            self._files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - it makes no objects of them
         fields = os.pread(self._stat, 4096, 0).rpartition(b")")[2].split()
         return {
             "process_cpu_seconds_total": (int(fields[11]) + int(fields[12])) / TICK,
             "process_virtual_memory_bytes": float(fields[20]),
             "process_resident_memory_bytes": float(int(fields[21]) * PAGE),
-            "process_open_fds": float(len(os.listdir("/proc/self/fd"))),  # noqa: PTH208 - it makes no objects of them
+            "process_open_fds": float(self._files),
             "process_max_fds": float(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         }
 

@@ -31,7 +31,8 @@ class Application(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, as ASGI has it."""
-        answer = self._few if scope["path"].startswith("/api/") else super().__call__
+        is_small = scope["path"] in self._scrapes or scope["path"].startswith(("/sd", "/-/"))
+        answer = super().__call__ if is_small else self._few
         await answer(scope, receive, send)
 
     def at_once(self, scope: Scope) -> Ready | None:

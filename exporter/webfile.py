@@ -14,6 +14,7 @@ from exporter.passwords import Failures, Known, Passwords
 log = structlog.get_logger()
 
 PAUSE: Final = 1.0  # seconds between two looks at the files
+Stamps = tuple[files.Stamp | None, ...]
 
 
 class WebFile:
@@ -36,7 +37,7 @@ class WebFile:
         self._complaint = ""
         self._looked = monotonic()
         web = load(path) if path else Web()
-        self._stamp = stamps(web.files)
+        self._stamp = self._seen = stamps(web.files)
         self._take(web)
 
     @property
@@ -58,15 +59,16 @@ class WebFile:
         return self._web.tls.wrap_bio(*arguments, **options)
 
     def look(self) -> None:
-        """Takes over what changed in the files, at most once a second."""
+        """Takes over what changed in the files and has stayed for a second; looks at most once a second."""
         now = self._monotonic()
         if not self._path or now - self._looked < PAUSE:
             return
         self._looked = now
-        fresh = stamps(self._web.files)
-        if fresh != self._stamp or self._complaint:
-            self._stamp = fresh
-            self._read()
+        fresh, last = stamps(self._web.files), self._seen
+        self._seen = fresh
+        # What differs from one look to the next is still being written.
+        if fresh == last and (fresh != self._stamp or self._complaint):
+            self._read(fresh)
 
     def collect(self) -> Iterable[Metric]:
         """How the last reading went; nothing without a file."""
@@ -79,7 +81,8 @@ class WebFile:
         """Their numbers."""
         return {self.SUCCESSFUL: float(not self._complaint), self.AT: self._at} if self._path else {}
 
-    def _read(self) -> None:
+    def _read(self, stamp: Stamps) -> None:
+        self._stamp = stamp
         try:
             web = self._load(self._path)
         except ConfigError as error:
@@ -88,8 +91,9 @@ class WebFile:
         if (web.tls is None) == self.is_secured:
             self._complain(f"{self._path}: tls_server_config came or went, which takes a restart")
             return
+        if web.files != self._web.files:
+            self._stamp = stamps(web.files)
         self._take(web)
-        self._stamp = stamps(web.files)
         self._complaint = ""
         log.info("web configuration reloaded", users=len(web.users))
 
@@ -105,6 +109,6 @@ class WebFile:
         self._complaint = complaint
 
 
-def stamps(paths: Iterable[str]) -> tuple[files.Stamp | None, ...]:
+def stamps(paths: Iterable[str]) -> Stamps:
     """What tells that one of the files became another."""
     return tuple([files.stamp(path) for path in paths])

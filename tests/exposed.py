@@ -54,7 +54,13 @@ class Exposed:
         fresh = path.with_suffix(".new")
         fresh.write_bytes(text if isinstance(text, bytes) else text.encode())
         fresh.replace(path)
-        self.clock.now += 2
+        self.settle()
+
+    def settle(self) -> None:
+        """Lets it see a change, and see that it stays."""
+        for _ in range(2):
+            self.clock.now += 2
+            self.web.look()
 
 
 @contextmanager

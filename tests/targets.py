@@ -170,7 +170,7 @@ def login(data: bytes) -> None:
     if isinstance(decision, Login):
         assert "right" not in repr(decision).replace(repr(decision.user), "")
         is_right = (decision.user, decision.password) == ("ana", b"right")
-        decision = doorman().work_out(decision, scope, 0.0)
+        decision = doorman().work_out(decision, scope)
         assert isinstance(decision, Access) == is_right
     assert isinstance(decision, Access | Refusal)
 

@@ -128,7 +128,7 @@ def test_who_asks_for_a_certificate_lives(context, authority, web_config, versio
 
 
 def test_tls_is_not_spoken_by_who_does_not_answer_it(web_config) -> None:
-    with answering(200) as port:
+    with answering(503) as port:
         told = verdict(port, web_config)
 
     assert not told.is_healthy
@@ -177,3 +177,13 @@ def test_tls_is_spoken_where_the_web_configuration_has_it(tmp_path, text, is_spo
 
     assert speaks_tls(parse([f"--web.config.file={path}"], {})) is is_spoken
     assert not speaks_tls(parse([], {}))
+
+
+@pytest.mark.parametrize("is_secured", [True, False])
+def test_a_web_configuration_that_looks_otherwise_than_it_is_misleads_nobody(tmp_path, context, is_secured) -> None:
+    path = tmp_path / "web.yml"
+    path.write_text("{tls_server_config: {}}\n" if is_secured else "tls_server_config:\n  # cert_file: later\n")
+    with answering(200, context=context if is_secured else None) as port:
+        verdict = judged(parse([f"--web.listen-address=127.0.0.1:{port}", f"--web.config.file={path}"], {}))
+
+    assert verdict.is_healthy

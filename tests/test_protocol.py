@@ -230,3 +230,12 @@ def test_an_answer_is_done_when_it_is_written_or_lost(is_read) -> None:
         time.sleep(1.5)
 
     assert done == [True]
+
+
+def test_who_does_not_read_the_answer_to_its_second_request_is_put_out_too(serving) -> None:
+    with serving(request=5.0) as (connect, patience), connect() as connection:
+        connection.sendall(REQUEST + REQUEST.replace(b"/ ", b"/large "))
+        time.sleep(2)
+
+        assert len(all_of(connection)) < LARGE
+        assert patience.count == 0

@@ -53,6 +53,8 @@ def test_the_token_is_struck_out_however_it_is_written(token, write) -> None:
         lambda token: token.replace("-", "\\\\u002D"),
         lambda token: token.replace("-", "%252d"),
         lambda token: token.replace("-", "\\-"),
+        "\0".join,
+        "\u200b".join,
     ],
 )
 def test_of_a_text_with_the_token_in_a_strange_way_nothing_is_kept(write) -> None:

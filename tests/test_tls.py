@@ -146,6 +146,12 @@ def test_a_refused_certificate_is_refused_in_each_version(secured, folder, versi
         assert not is_served(place, context)
 
 
+def test_an_address_in_a_certificate_is_known_however_it_is_written(secured, folder, authority) -> None:
+    certify(folder, authority, "address", "2001:db8::1")
+    with secured(f"{CHECKED}: RequireAndVerifyClientCert, client_allowed_sans: ['2001:0DB8::1']") as place:
+        assert asked(place, trusting(folder, "address")) == "2001:db8::1"
+
+
 # Versions, ciphers and curves, as openssl meets them.
 
 
@@ -347,6 +353,6 @@ def test_a_certificate_that_is_gone_leaves_the_last_one_in_force(secured, folder
     with secured(PAIR) as place:
         before = peer(place, folder)
         (folder / "server.pem").unlink()
-        place.clock.now += 2
+        place.settle()
 
         assert peer(place, folder) == before

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,3 +75,17 @@ def test_a_percent_sign_stays_one() -> None:
 
     assert text.splitlines()[0] == "# HELP wolkvox_exporter_build_info The version of this exporter, always 1."
     assert "%" not in text
+
+
+def test_where_no_file_can_be_opened_the_last_number_of_them_stays() -> None:
+    code = (
+        "import os, resource\n"
+        "from exporter.vitals import Process\n"
+        "process = Process()\n"
+        "before = process.numbers()\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        "after = process.numbers()\n"
+        "assert after['process_open_fds'] == before['process_open_fds'] > 0\n"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)

@@ -1,6 +1,7 @@
 """The file of --web.config.file: what it may say, and every sentence about what it may not."""
 
 import ssl
+import tempfile
 from pathlib import Path
 
 import bcrypt
@@ -68,12 +69,12 @@ wolkvox_exporter:
   open_health: true
   users: {{acme: [acme-co, acme-pe]}}
   client_sans: {{prometheus.example.com: [acme-co]}}
-""",
+""".replace("VerifyClientCertIfGiven", "RequireAndVerifyClientCert"),
         )
     )
 
     assert web.tls is not None
-    assert web.tls.verify_mode is ssl.CERT_OPTIONAL
+    assert web.tls.verify_mode is ssl.CERT_REQUIRED
     assert web.tls.allowed_sans == {"prometheus.example.com", "10.0.0.7"}
     assert not web.tls.options & ssl.OP_CIPHER_SERVER_PREFERENCE
     assert [each["name"] for each in web.tls.get_ciphers() if each["protocol"] != "TLSv1.3"] == [
@@ -258,10 +259,17 @@ UNCHECKED = (
             'web.yml:1: wolkvox_exporter.users.acme: "acme" is no user; give it a password in basic_auth_users',
         ),
         (
+            f"{TLS}, cipher_suites: [TLS_AES_128_GCM_SHA256]}}\n",
+            (
+                "web.yml:1: tls_server_config.cipher_suites: names those of TLS 1.3 alone, which are always there; "
+                "set min_version: TLS13"
+            ),
+        ),
+        (
             "wolkvox_exporter: {client_sans: {a: [acme-co]}}\n",
             (
-                "web.yml:1: wolkvox_exporter.client_sans: needs clients' certificates; set "
-                "tls_server_config.client_auth_type"
+                "web.yml:1: wolkvox_exporter.client_sans: binds nobody who shows no certificate; set "
+                "client_auth_type: RequireAndVerifyClientCert"
             ),
         ),
         ("wolkvox_exporter: {open_heath: true}\n", 'web.yml:1: unknown key "open_heath"; did you mean "open_health"?'),
@@ -289,3 +297,37 @@ def test_no_hash_and_no_key_is_in_what_a_configuration_tells_of_itself(folder) -
     web = load_web(written(folder, f"{TLS}}}\nbasic_auth_users: {{prometheus: {HASH}}}\n"))
 
     assert HASH not in repr(web)
+
+
+def test_without_ciphers_python_chooses(folder) -> None:
+    web = load_web(written(folder, f"{TLS}}}\n"))
+
+    assert web.tls is not None
+    assert web.tls.get_ciphers() == ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).get_ciphers()
+
+
+def test_texts_that_find_no_place_for_a_moment_are_a_fault(folder, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    key = (folder / "key.pem").read_text()
+    block = "".join(f"    {line}\n" for line in key.splitlines())
+
+    told = faults(folder, f"tls_server_config:\n  cert_file: cert.pem\n  key: |\n{block}")
+
+    assert told == [
+        (
+            "web.yml:1: tls_server_config: certificate and key cannot be read (No such file or directory); "
+            "try again, or set TMPDIR"
+        )
+    ]
+    assert "PRIVATE" not in told[0]
+
+
+def test_a_file_that_fails_while_it_is_read_is_a_fault(folder) -> None:
+    told = faults(folder, "tls_server_config: {cert_file: /proc/self/mem, key_file: key.pem}\n")
+
+    assert told == [
+        (
+            "web.yml:1: tls_server_config.cert_file: /proc/self/mem cannot be read (Input/output error); "
+            "the path is relative to this file"
+        )
+    ]

@@ -34,8 +34,11 @@ def read(path: str, most: int) -> Content:
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         raise Unreadable("is not a regular file")
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read(most + 1)
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:  # a disk or a mount that fails
+        raise Unreadable(f"cannot be read ({error.strerror})") from error
     if len(data) > most:
         raise Unreadable(f"is larger than {most // KIB}KiB")
     return Content(data, bool(mode & stat.S_IROTH))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, PlainValidator
 
-from exporter.certificates import names
+from exporter.certificates import names, normal
 from exporter.config import files
 from exporter.config.faults import ConfigError, Fault, shown
 from exporter.config.schema import Flag, Section, Text, or_empty
@@ -58,7 +58,7 @@ CHECKED: Final[Mapping[str, ssl.VerifyMode]] = {
 
 
 def one_of(names: Mapping[str, Any]) -> PlainValidator:
-    """A name of the table; a blank one is the default, as in the toolkit."""
+    """A name of the table."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in names:
@@ -138,8 +138,16 @@ def contradictions(document: Document, tls: Tls) -> Iterator[Fault]:
         yield fault(document, "client_auth_type", f"{tls.client_auth_type} needs client_ca_file to check them against")
     if tls.client_allowed_sans and not tls.asks_for_certificates:
         yield fault(document, "client_allowed_sans", "needs clients' certificates; set client_auth_type")
+    yield from _unchoosable(document, tls)
+
+
+def _unchoosable(document: Document, tls: Tls) -> Iterator[Fault]:
+    """Versions, ciphers and curves that cannot be had so."""
     if VERSIONS[tls.min_version] > VERSIONS[tls.max_version]:
         yield fault(document, "min_version", f"{tls.min_version} is above max_version, {tls.max_version}")
+    if tls.cipher_suites and not set(tls.cipher_suites) & set(CIPHERS) and tls.min_version != "TLS13":
+        sentence = "names those of TLS 1.3 alone, which are always there; set min_version: TLS13"
+        yield fault(document, "cipher_suites", sentence)
     if len(tls.curve_preferences) > 1:
         yield fault(
             document, "curve_preferences", "holds several; Python's ssl takes one, or none for OpenSSL's choice"
@@ -161,11 +169,12 @@ def context(document: Document, tls: Tls) -> Context:
     made.set_alpn_protocols(["http/1.1"])
     if not tls.prefer_server_cipher_suites:
         made.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    _set(document, "cipher_suites", made.set_ciphers, _ciphers(tls))
+    if ciphers := _ciphers(tls):
+        _set(document, "cipher_suites", made.set_ciphers, ciphers)
     for curve in tls.curve_preferences:
         _set(document, "curve_preferences", made.set_ecdh_curve, CURVES[curve])
     made.verify_mode = CHECKED[tls.client_auth_type]
-    made.allowed_sans = frozenset(tls.client_allowed_sans)
+    made.allowed_sans = frozenset(map(normal, tls.client_allowed_sans))
     made.files = tuple(
         files.beside(document.file, path) for path in (tls.cert_file, tls.key_file, tls.client_ca_file) if path
     )
@@ -177,8 +186,8 @@ def context(document: Document, tls: Tls) -> Context:
 def _ciphers(tls: Tls) -> str:
     chosen = [CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS]
     if tls.min_version in OLD:
-        return ":".join((*(chosen or ["DEFAULT"]), "@SECLEVEL=0"))  # below it OpenSSL has no TLS 1.0 and 1.1
-    return ":".join(chosen) or "DEFAULT"
+        return ":".join((*(chosen or ["DEFAULT"]), "@SECLEVEL=0"))  # above it OpenSSL has no TLS 1.0 and 1.1
+    return ":".join(chosen)
 
 
 def _set(document: Document, key: str, setter: Any, value: str) -> None:
@@ -196,9 +205,12 @@ def _certify(document: Document, tls: Tls, made: Context) -> None:
             made.load_cert_chain(chain, its_key, _no_passphrase)  # OpenSSL would ask the terminal
         else:
             _certify_by_text(made, b"\n".join((certificate, key)))
-    except (OSError, _PassphraseError):  # an SSLError is one, and so is a file that went away meanwhile
+    except (ssl.SSLError, _PassphraseError):
         sentence = "these are no pair of PEM certificate and key without a passphrase"
         raise ConfigError([fault(document, "key_file" if tls.key_file else "key", sentence)]) from None
+    except OSError as error:  # a file that went away meanwhile, or no place for a temporary one
+        sentence = f"certificate and key cannot be read ({error.strerror}); try again, or set TMPDIR"
+        raise ConfigError([fault(document, "", sentence)]) from error
 
 
 def _certify_by_text(made: Context, text: bytes) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, PlainValidator
 
+from exporter.certificates import normal
 from exporter.config import tls, values, yamlfile
 from exporter.config.explain import Faults, validate
 from exporter.config.faults import ConfigError, Fault, quoted
@@ -61,7 +62,7 @@ Names = list[Annotated[str, PlainValidator(values.name)]]
 
 
 class Http(Section):
-    """`headers` are sent with every answer."""
+    """`headers` are sent with every answer to a request that is one."""
 
     http2: Annotated[bool, PlainValidator(_http2)] = False
     headers: Annotated[dict[str, Annotated[str, PlainValidator(_header)]], or_empty(dict)] = Field(default_factory=dict)
@@ -129,7 +130,7 @@ def _web(path: str, settings: File, context: Context | None) -> Web:
         users=MappingProxyType({name: text.encode() for name, text in settings.basic_auth_users.items()}),
         open_health=own.open_health,
         user_operations=MappingProxyType({name: frozenset(names) for name, names in own.users.items()}),
-        san_operations=MappingProxyType({name: frozenset(names) for name, names in own.client_sans.items()}),
+        san_operations=MappingProxyType({normal(name): frozenset(names) for name, names in own.client_sans.items()}),
         files=(path, *(context.files if context else ())),
     )
 
@@ -152,8 +153,9 @@ def _contradictions(document: Document, settings: File) -> Iterator[Fault]:
         if name not in settings.basic_auth_users:
             text = f"{quoted(name)} is no user; give it a password in basic_auth_users"
             yield document.fault((*own, "users", name), text)
-    if settings.wolkvox_exporter.client_sans and not settings.tls_server_config.asks_for_certificates:
-        text = "needs clients' certificates; set tls_server_config.client_auth_type"
+    must_show = settings.tls_server_config.client_auth_type == "RequireAndVerifyClientCert"
+    if settings.wolkvox_exporter.client_sans and not must_show:
+        text = "binds nobody who shows no certificate; set client_auth_type: RequireAndVerifyClientCert"
         yield document.fault((*own, "client_sans"), text)
     if _is_secured(document):
         yield from tls.contradictions(document, settings.tls_server_config)
