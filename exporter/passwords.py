@@ -103,13 +103,9 @@ class Failures:
 
     def forgive(self, visitor: str) -> None:
         """The last one was right after all."""
-        if visitor in self._full_until:
-            self._full_until[visitor] -= REFILL
+        self._full_until[visitor] = self._full_until.get(visitor, 0.0) - REFILL
 
 
 def fitting(password: bytes, hashed: bytes) -> bool:
-    """Whether the password belongs to the hash; what bcrypt takes for no password does not."""
-    try:
-        return bcrypt.checkpw(password[:LONGEST], hashed)
-    except ValueError:
-        return False
+    """Whether the password belongs to the hash."""
+    return bcrypt.checkpw(password[:LONGEST], hashed)

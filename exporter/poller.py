@@ -330,7 +330,7 @@ class Poller:
         self._is_news = False
         self._publish(
             State(
-                operations=tuple([seat.told or self._board.state(seat, now) for seat in self._board.seats.values()]),
+                operations=tuple([self._board.state(seat, now) for seat in self._board.seats.values()]),
                 durations=self._durations,
                 storage_healthy=self._keeper.is_healthy,
                 created=self._created,

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -54,9 +54,7 @@ class WebFile:
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
         """One connection under the certificates of now, as an ssl.SSLContext would wrap it."""
         self.look()
-        if self._web.tls is None:
-            raise ssl.SSLError("no certificate")
-        return self._web.tls.wrap_bio(*arguments, **options)
+        return cast("ssl.SSLContext", self._web.tls).wrap_bio(*arguments, **options)  # there is one where there was one
 
     def look(self) -> None:
         """Takes over what changed in the files and has stayed for a second; looks at most once a second."""

@@ -13,6 +13,7 @@ from exposed import Exposed, Ticks, basic, certify, exposed, hashed
 from processes import Reply, ask
 from starlette.types import Message
 
+from exporter.access import Access
 from exporter.config import ConfigError, load_web
 from exporter.doorman import Doorman, Rules, visitor
 from exporter.front import MOST_WAITING, Front
@@ -326,6 +327,34 @@ def test_the_limit_of_changes_holds_for_all_that_is_seen_together(site, tmp_path
 def test_who_is_bound_may_not_reload(guarded) -> None:
     assert get(guarded, "/-/reload", TEAM, "POST").status == 403
     assert get(guarded, "/-/reload", BOSS, "POST").status == 200
+
+
+@pytest.mark.parametrize(
+    ("user", "sans", "seen"),
+    [
+        ("boss", set(), None),
+        ("acme-team", set(), {"acme", "beta"}),
+        ("boss", {"grafana.example.com"}, {"beta", "gamma"}),
+        ("boss", {"grafana.example.com", "10.0.0.7"}, {"beta", "gamma", "delta"}),
+        ("acme-team", {"grafana.example.com"}, {"beta"}),
+        ("acme-team", {"nobody.example.com"}, {"acme", "beta"}),
+    ],
+)
+def test_who_is_bound_twice_sees_what_both_allow(user, sans, seen) -> None:
+    rules = Rules(
+        user_operations={"acme-team": frozenset({"acme", "beta"})},
+        san_operations={"grafana.example.com": frozenset({"beta", "gamma"}), "10.0.0.7": frozenset({"delta"})},
+    )
+    users = {"boss": hashed("right").encode(), "acme-team": hashed("right").encode()}
+    doorman = Doorman(rules, Passwords(users, Known()), Failures())
+    scope = {
+        "path": "/metrics",
+        "headers": [(b"authorization", basic(user, "right").encode())],
+        "client": ("10.0.0.1", 1),
+        "state": {"sans": frozenset(sans)},
+    }
+
+    assert doorman.work_out(Login(user, b"right"), scope) == Access(None if seen is None else frozenset(seen))
 
 
 # Headers.

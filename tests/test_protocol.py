@@ -1,6 +1,7 @@
 """Connections with deadlines, over real sockets, with deadlines short enough to wait for."""
 
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -239,3 +240,30 @@ def test_who_does_not_read_the_answer_to_its_second_request_is_put_out_too(servi
 
         assert len(all_of(connection)) < LARGE
         assert patience.count == 0
+
+
+def test_an_answer_to_who_has_gone_ends_with_the_first_piece_that_fails() -> None:
+    gone: list[socket.socket] = []
+    given: list[int] = []
+    done: list[bool] = []
+
+    def batches() -> Iterator[list[bytes]]:
+        yield [b"x"]
+        for client in gone:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        time.sleep(0.2)
+        for number in range(20):
+            given.append(number)
+            yield [b"x" * 1000]
+
+    def ready(_: object) -> Ready:
+        return Ready(b"HTTP/1.1 200 OK\r\ncontent-length: 20001\r\n", batches(), lambda: done.append(True))
+
+    with served(ready) as (connect, _):
+        gone.append(connect())
+        gone[0].sendall(REQUEST)
+        time.sleep(1)
+
+    assert len(given) < 20
+    assert done == [True]

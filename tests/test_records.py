@@ -120,4 +120,4 @@ def test_a_count_is_exact(count) -> None:
 def test_no_text_makes_a_count_fail(written) -> None:
     count = number(written)
 
-    assert count is None or count == int(written)
+    assert count is None or count == int(written.strip())

@@ -283,6 +283,18 @@ def renew(place: Exposed, folder: Path, authority: trustme.CA) -> None:
     place.rewrite(folder / "server.pem", made.cert_chain_pems[0].bytes())
 
 
+def test_other_files_may_be_named_and_are_watched_from_then_on(secured, folder, authority) -> None:
+    certify(folder, authority, "second", "localhost")
+    with secured(PAIR) as place:
+        first = peer(place, folder)
+        place.rewrite(folder / "web.yml", "tls_server_config: {cert_file: second.pem, key_file: second-key.pem}\n")
+        second = peer(place, folder)
+        certify(folder, authority, "second", "localhost")
+        place.settle()
+
+        assert len({first, second, peer(place, folder)}) == 3
+
+
 def test_half_of_a_renewal_keeps_the_old_pair_until_the_other_half_is_there(secured, folder, authority) -> None:
     with secured(PAIR) as place:
         before = peer(place, folder)
