@@ -1,4 +1,5 @@
-# Everything is done in .venv, which each target makes when it needs it.
+# Everything is done in .venv, which each target makes when it needs it. The locks are complete: pip takes them as they are,
+# without looking for what they need, which it would find in newer versions as soon as there are any.
 PYTHON ?= python3
 BIN := .venv/bin
 RELAXED := --allow-untyped-defs --allow-incomplete-defs --allow-untyped-calls --allow-untyped-decorators
@@ -67,27 +68,27 @@ image: ## the container image
 
 .venv/run: requirements/run.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/run.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv/dev: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@ .venv/run
 
 # mutmut stays outside the lock: it is run on demand, and brings a terminal interface that no change needs to install.
 .venv/mutation: requirements/dev.txt
 	$(PYTHON) -m venv $@
-	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$@/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$@/bin/pip install -q --disable-pip-version-check mutmut==3.8.1
 	touch $@
 
 # atheris stays outside the lock like mutmut; it has no build for every platform, and hypothesis hunts where it is not.
 .venv/fuzz: requirements/dev.txt
 	$(PYTHON) -m venv $@
-	$@/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$@/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$@/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$@/bin/pip install -q --disable-pip-version-check --only-binary=:all: atheris==3.0.0 || true
 	touch $@
