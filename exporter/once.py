@@ -175,7 +175,7 @@ def replaced(path: Path, text: str) -> None:
             os.fsync(file.fileno())
             Path(file.name).chmod(0o644)  # a collector of another user reads it
             Path(file.name).replace(path)
-        except BaseException:
+        except BaseException:  # raised again: whatever ends the writing leaves no half of a file
             Path(file.name).unlink(missing_ok=True)
             raise
 

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from exporter.access import access_of
+from exporter.doorman import RawHeaders
 from exporter.encoding import Format
 from exporter.negotiation import Offer, accepts_gzip, preferred
 from exporter.page import Page
@@ -24,7 +25,6 @@ OFFERS: Final = {
     Offer("text/plain", "1.0.0"): Format.TEXT_1,
     Offer("application/openmetrics-text", "1.0.0"): Format.OPENMETRICS,
 }
-RawHeaders = list[tuple[bytes, bytes]]
 CODING: Final = {True: [(b"content-encoding", b"gzip")], False: []}
 HEADERS: Final[Mapping[tuple[Format, bool], RawHeaders]] = {
     (form, compress): [

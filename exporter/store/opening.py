@@ -56,7 +56,7 @@ class Opening:
         connection = connect(self.path)
         try:
             return connection, self._prepare(connection, lost=lost)
-        except BaseException:
+        except BaseException:  # raised again: whatever ends the opening leaves no open file
             connection.close()
             raise
 
@@ -86,7 +86,7 @@ class Opening:
         try:
             self.check(connection)
             return connection, name(connection)
-        except BaseException:
+        except BaseException:  # raised again, as above
             connection.close()
             raise
 
@@ -177,7 +177,7 @@ def begun(connection: sqlite3.Connection, kind: str) -> Iterator[sqlite3.Connect
     connection.execute(f"BEGIN {kind}")
     try:
         yield connection
-    except BaseException:
+    except BaseException:  # raised again: whatever ends it, half a transaction must not stay open
         connection.rollback()
         raise
     connection.execute("COMMIT")
