@@ -58,8 +58,7 @@ def whole(pieces: Iterable[Piece]) -> Piece:
     crc = 0
     for each in together:
         crc = combined(crc, each.crc, each.size)
-    plain = tuple([parts for each in together for parts in each.plain])
-    return Piece(plain, b"".join([each.deflated for each in together]), crc, sum(each.size for each in together))
+    return joined(together, (crc, sum(each.size for each in together)))
 
 
 def joined(pieces: Iterable[Piece], total: tuple[int, int]) -> Piece:
