@@ -364,8 +364,8 @@ def test_it_ends_with_a_failure_when_its_web_server_does(options, api, simulator
     assert given == [False]
 
 
-def test_it_is_healthy_while_turns_begin(options, api, simulator, clock) -> None:
-    service = Service(options, lambda: setup_for(simulator, {"acme": CANARY}, clock), clock)
+def test_it_is_healthy_while_turns_begin(options, simulator, clock) -> None:
+    service = Service(options, lambda: setup_for(simulator, {}, clock), clock)
     service.step()
 
     clock.advance(59)
