@@ -61,7 +61,8 @@ class Folder:
         clock = Past()
         store = stored(flags.parse([f"--storage.path={self.place / 'data'}"], {}), clock, Access.SERVE)
         try:
-            hashes = {name: store.token_hash(Secret(token(name))) for name in self.load.names}
+            digests = store.token_hashes([Secret(token(name)) for name in self.load.names])
+            hashes = dict(zip(self.load.names, digests, strict=True))
             store.adopt([Identity(name, SERVER, digest) for name, digest in hashes.items()])
             Storage(store, clock, hashes).fill(self.load, intervals)
         finally:

@@ -1,9 +1,9 @@
 """What the poller has in mind of one operation after the other: how each list stands, and when it is due."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter import budget, schedule
 from exporter.budget import Wait
@@ -12,8 +12,10 @@ from exporter.poll import unknown
 from exporter.recent import expiry
 from exporter.setup import Setup, Target
 from exporter.spec import UpstreamList
-from exporter.state import Next, OperationState, Rule, Standing
-from exporter.store import Ask, Store, StoreError
+from exporter.state import NEVER, Next, OperationState, Rule, Standing
+from exporter.store import Ask, Binding, Store, StoreError
+
+TOGETHER: Final = 100  # operations that are read at once: fewer are more statements, more are more memory
 
 
 class Due(NamedTuple):
@@ -81,20 +83,22 @@ class Board:
         """Gives each of these operations a seat, an empty one where the storage has not said yet how it stands."""
         self.seats = {each.operation.name: self.seats.get(each.operation.name) or Seat(each, "") for each in targets}
 
-    def load(self, seat: Seat, now: Moment) -> None:
-        """Reads from the storage how the operation stands; StoreError."""
-        with self._store.together():
-            seat.standings = {spec.name: self._store.standing(seat.name, spec.name) for spec in self.specs()}
-            seat.spent = self._store.spent(seat.token)
-            self.plan(seat, now)
+    def load(self, seats: Sequence[Seat], now: Moment) -> None:
+        """Reads from the storage how the operations stand; StoreError."""
+        for start in range(0, len(seats), TOGETHER):
+            some = seats[start : start + TOGETHER]
+            self._read(some)
+            self.plan(some, now)
 
-    def plan(self, seat: Seat, now: Moment) -> None:
-        """Sets when each list of the operation is due, by the ledger; StoreError."""
-        is_reserved = self.is_reserved(seat)
-        with self._store.together():
-            for spec in self.specs():
-                seat.dues[spec.name] = self._due(seat, spec, now, is_reserved=is_reserved)
-        self.tell(seat, now)
+    def plan(self, seats: Sequence[Seat], now: Moment) -> None:
+        """Sets when each list of the operations is due, by the ledger; StoreError."""
+        asks = [(seat, self.ask(seat, spec)) for seat in seats for spec in self.specs()]
+        bindings = self._store.bindings([ask for _, ask in asks])
+        reserved = {seat.name: self.is_reserved(seat) for seat in seats}
+        for (seat, ask), binding in zip(asks, bindings, strict=True):
+            seat.dues[ask.list] = self._due(seat, ask, binding, now, is_reserved=reserved[seat.name])
+        for seat in seats:
+            self.tell(seat, now)
 
     def wish(self, seat: Seat, name: str, now: Moment) -> Due:
         """Sets one list due at its next legal second, since somebody asks for it; StoreError.
@@ -103,7 +107,9 @@ class Board:
         """
         seat.wishes.add(name)
         try:
-            seat.dues[name] = self._due(seat, self.setup.lists[name], now, is_reserved=False)
+            ask = self.ask(seat, self.setup.lists[name])
+            (binding,) = self._store.bindings([ask])
+            seat.dues[name] = self._due(seat, ask, binding, now, is_reserved=False)
         except StoreError:
             seat.wishes.remove(name)
             raise
@@ -132,7 +138,7 @@ class Board:
     def left(self, seat: Seat) -> float | None:
         """Calls left by the token's own figures when they were last read; None where they say nothing."""
         for spec in self.specs():
-            snapshot = seat.standings.get(spec.name, Standing()).snapshot
+            snapshot = seat.standings.get(spec.name, NEVER).snapshot
             if spec.left and snapshot and snapshot.rows:
                 return spec.left(snapshot.rows[0])
         return None
@@ -147,10 +153,13 @@ class Board:
 
     def questions(self, seat: Seat, spec: UpstreamList) -> frozenset[str]:
         """The ids that other lists refer to and this one does not know."""
-        referred = seat.standings.get(spec.name, Standing())
-        asking = (each for each in self.specs() if any(watch.refers_to == spec.name for watch in each.watches))
+        referred = seat.standings.get(spec.name, NEVER)
         return frozenset().union(
-            *(unknown(each, seat.standings.get(each.name, Standing()), referred) for each in asking)
+            *(
+                unknown(each, seat.standings.get(each.name, NEVER), referred)
+                for each in self.specs()
+                if spec.name in [watch.refers_to for watch in each.watches]
+            )
         )
 
     def state(self, seat: Seat, now: Moment) -> OperationState:
@@ -176,6 +185,14 @@ class Board:
         for seat in self.seats.values():
             seat.told = None
         return True
+
+    def _read(self, seats: Sequence[Seat]) -> None:
+        names = [spec.name for spec in self.specs()]
+        standings = self._store.standings([seat.name for seat in seats], names)
+        spent = self._store.spent([seat.token for seat in seats])
+        for seat in seats:
+            seat.standings = {name: standings[seat.name, name] for name in names}
+            seat.spent = spent.get(seat.token, 0)
 
     def _told(self, seat: Seat, now: Moment) -> OperationState:
         # Of a list that could not be read nothing is told: counters that begin at 0 would seem to jump later.
@@ -203,9 +220,8 @@ class Board:
         late = None if due.first or spec.name in seat.wishes else now.uptime - due.uptime
         return schedule.pace(seat.name, self.setup.intervals[spec.name], late)
 
-    def _due(self, seat: Seat, spec: UpstreamList, now: Moment, *, is_reserved: bool) -> Due:
-        ask = self.ask(seat, spec)
-        binding = self._store.binding(ask)
+    def _due(self, seat: Seat, ask: Ask, binding: Binding, now: Moment, *, is_reserved: bool) -> Due:
+        spec = self.setup.lists[ask.list]
         if is_reserved and spec.left is None:
             return Due(inf, Rule.RESERVE)
         legal = budget.wait(binding.past, ask.interval, now, essential=spec.essential)

@@ -17,12 +17,10 @@ from exporter.tables import clipped, table
 
 def seats(setup: Setup, store: Store, clock: Clock) -> tuple[Board, list[Seat]]:
     """Every configured operation as stored; StoreError when the storage cannot be read."""
-    board, now = Board(setup, store), clock.now()
-    loaded = []
-    for target in setup.targets:
-        seat = Seat(target, store.token_hash(target.read()))
-        board.load(seat, now)
-        loaded.append(seat)
+    board = Board(setup, store)
+    hashes = store.token_hashes([target.read() for target in setup.targets])
+    loaded = list(map(Seat, setup.targets, hashes))
+    board.load(loaded, clock.now())
     return board, loaded
 
 

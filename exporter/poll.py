@@ -5,6 +5,8 @@ Knows no list by name, no schedule of others, no storage.
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from exporter.believe import Reading, believe, read
@@ -113,5 +115,5 @@ def unknown(spec: UpstreamList, standing: Standing, referred: Standing) -> froze
     if standing.snapshot is None or referred.snapshot is None:
         return frozenset()
     fields = [watch.field for watch in spec.watches if watch.refers_to]
-    asked = {getattr(row, field) for row in standing.snapshot.rows for field in fields}
+    asked = set(chain(*(map(attrgetter(field), standing.snapshot.rows) for field in fields)))
     return frozenset(asked - {""} - {row.key[0] for row in referred.snapshot.rows})

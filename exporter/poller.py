@@ -166,13 +166,14 @@ class Poller:
         targets = [target for target in self._board.setup.targets if target.operation.name in self._tokens]
         self._board.expect(targets)
         self._is_news = True
-        seats = [Seat(each, self._store.token_hash(self._tokens[each.operation.name])) for each in targets]
+        hashes = self._store.token_hashes([self._tokens[each.operation.name] for each in targets])
+        seats = list(map(Seat, targets, hashes))
         self._store.adopt(Identity(seat.name, seat.target.operation.server, seat.token) for seat in seats)
         revisions, before = self._store.revisions(), self._board.seats
         for seat in seats:
             seat.answered, seat.wishes = before[seat.name].answered, before[seat.name].wishes
-            self._board.load(seat, now)
             seat.revision = revisions.get(seat.name, 0)
+        self._board.load(seats, now)
         self._created = self._store.created()
         self._board.seats = {seat.name: seat for seat in seats}
         return True
@@ -186,12 +187,17 @@ class Poller:
         if version == self._version and now.uptime - self._looked_for_orphans < ORPHANS:
             return
         self._looked_for_orphans = now.uptime
-        for name, revision in self._store.revisions().items():
-            seat = self._board.seats.get(name)
-            if seat is not None and seat.revision != revision and name not in self._flights:
-                self._board.load(seat, now)
-                seat.revision = revision
-                self._is_news = True
+        revisions = self._store.revisions()
+        changed = [
+            seat
+            for name, seat in self._board.seats.items()
+            if name not in self._flights and revisions.get(name, seat.revision) != seat.revision
+        ]
+        if changed:
+            self._board.load(changed, now)
+            self._is_news = True
+        for seat in changed:
+            seat.revision = revisions[seat.name]
         if now.uptime - self._pruned_at >= DAY:
             self._store.prune(now.wall - self._board.setup.trust.retention)
             self._pruned_at = now.uptime
@@ -308,7 +314,7 @@ class Poller:
         self._report(seat, ended)
 
     def _planned(self, seat: Seat, now: Moment) -> bool:
-        self._board.plan(seat, now)
+        self._board.plan([seat], now)
         return True
 
     def _report(self, seat: Seat, ended: Landed) -> None:

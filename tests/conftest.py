@@ -18,7 +18,7 @@ from exporter.poll import Trust
 from exporter.poller import Poller
 from exporter.setup import Limits, Setup, Target
 from exporter.simulator import Account, Simulator
-from exporter.state import State
+from exporter.state import Standing, State
 from exporter.store import Store
 from exporter.store.owners import Owners
 
@@ -82,6 +82,11 @@ def ask_database(folder, question: str) -> list[tuple[Any, ...]]:
     """What the database of a storage answers to an SQL question."""
     with closing(sqlite3.connect(folder / "state.db")) as database:
         return database.execute(question).fetchall()
+
+
+def standing_of(store: Store, operation: str = "acme", name: str = "connectors") -> Standing:
+    """How one list of one operation stands in a storage."""
+    return store.standings([operation], [name])[operation, name]
 
 
 class Exporter:

@@ -4,7 +4,19 @@ import subprocess
 import sys
 
 import pytest
-from conftest import CANARY, INTERVALS, START, Exporter, FakeClock, Killed, ask_database, drop, kill, setup_for
+from conftest import (
+    CANARY,
+    INTERVALS,
+    START,
+    Exporter,
+    FakeClock,
+    Killed,
+    ask_database,
+    drop,
+    kill,
+    setup_for,
+    standing_of,
+)
 
 from exporter.lists import LISTS
 from exporter.model import Moment, Outcome, Secret
@@ -132,7 +144,7 @@ def test_a_dead_owners_call_becomes_interrupted_and_counts_as_poll_and_failure(b
     store = books.open()
     store.revisions()
 
-    standing = store.standing("acme", "connectors")
+    standing = standing_of(store)
     assert standing.ending == Ending(Outcome.INTERRUPTED, START, START + 10, 10.0)
     assert (standing.tally.polls, standing.tally.failures) == (1, 1)
     assert standing.tally.outcomes == {"interrupted": 1}
@@ -157,7 +169,7 @@ def test_the_end_of_a_process_by_the_kernel_frees_its_calls(books, clock) -> Non
     store = books.open()
     store.revisions()
 
-    ending = store.standing("acme", "connectors").ending
+    ending = standing_of(store).ending
     assert ending is not None
     assert ending.outcome is Outcome.INTERRUPTED
 
@@ -168,7 +180,7 @@ def test_a_live_owners_call_is_not_buried(books, clock) -> None:
     store = books.open()
     store.revisions()
 
-    assert store.standing("acme", "connectors").ending is None
+    assert standing_of(store).ending is None
 
 
 def test_a_closed_store_leaves_its_calls_to_be_buried(books, clock) -> None:
@@ -178,7 +190,7 @@ def test_a_closed_store_leaves_its_calls_to_be_buried(books, clock) -> None:
 
     store = books.open()
     assert store.claim(ask("routing_points")) == (60.0, Rule.BUSY)
-    assert store.standing("acme", "connectors").tally.failures == 1
+    assert standing_of(store).tally.failures == 1
 
 
 def test_the_law_binds_a_new_token_by_the_operation(books, clock) -> None:
@@ -193,6 +205,24 @@ def test_the_law_binds_another_operation_by_the_token(books, clock) -> None:
     end(store, store.claim(ask()), clock)
 
     assert store.claim(ask(operation="gamma")) == (300.0, Rule.INTERVAL)
+
+
+def test_what_binds_many_calls_is_what_binds_each_of_them(books, clock) -> None:
+    store = books.open()
+    rest = Rest(Outcome.THROTTLED, 1, clock.now(), 60.0)
+    end(store, store.claim(ask()), clock, token_rest=rest)
+    end(store, store.claim(ask("routing_points", "beta", "hash-b")), clock, list_rest=rest)
+    clock.advance(60)
+    store.claim(ask("token_info", "beta", "hash-b"))
+    asks = [
+        ask(listed, operation, hashed)
+        for listed in RESTORES
+        for operation, hashed in (("acme", "hash-a"), ("beta", "hash-b"), ("acme", "hash-b"), ("gamma", "hash-c"))
+    ]
+
+    bindings = store.bindings(asks)
+    assert bindings == [store.bindings([each])[0] for each in asks]
+    assert len(set(bindings)) > len(asks) / 2
 
 
 @pytest.mark.parametrize("step", [-86400.0, 86400.0, -1.0, 299.0])
@@ -290,10 +320,10 @@ def test_a_claim_counts_as_spent_until_the_meter_is_read(books, clock) -> None:
     store = books.open()
     end(store, store.claim(ask()), clock)
     end(store, store.claim(ask("routing_points")), clock)
-    before = store.spent("hash-a")
+    before = store.spent(["hash-a"])
     end(store, store.claim(ask("token_info")), clock, read_meter=True)
 
-    assert (before, store.spent("hash-a"), store.spent("hash-b")) == (2, 0, 0)
+    assert (before, store.spent(["hash-a", "hash-b"])) == ({"hash-a": 2}, {"hash-a": 0})
 
 
 def test_only_the_last_call_of_each_list_is_kept(books, clock) -> None:
@@ -313,7 +343,7 @@ def test_a_claim_needs_operations_that_were_adopted(tmp_path, clock) -> None:
 
 
 def test_the_hash_of_a_token_is_the_same_for_all_processes_and_not_the_token(books) -> None:
-    hashes = {books.open().token_hash(Secret(CANARY)) for _ in range(2)}
+    hashes = {books.open().token_hashes([Secret(CANARY)])[0] for _ in range(2)}
 
     assert len(hashes) == 1
     assert CANARY not in hashes
@@ -517,7 +547,7 @@ def test_times_are_stored_with_their_boot(books, clock) -> None:
     store = books.open()
     end(store, store.claim(ask()), clock)
 
-    planned = store.binding(ask()).planned
+    planned = store.bindings([ask()])[0].planned
     assert planned is not None
     assert planned.finished == Moment(START, "boot-1", 1000.0)
     assert set(INTERVALS) == set(RESTORES)

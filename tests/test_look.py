@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import CANARY, START, Exporter
+from conftest import CANARY, START, Exporter, standing_of
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import COMMAND, Place, Upstream, environment, run, running, upstream, wait_for
@@ -142,10 +142,10 @@ def test_a_look_cannot_write(exporter, clock) -> None:
 def test_what_the_server_writes_during_a_look_is_seen_by_the_next_one(exporter, api, clock) -> None:
     exporter.turn()
     store = looking(exporter)
-    before = store.standing("acme", "connectors").tally.polls
+    before = standing_of(store).tally.polls
     exporter.turns(460)
 
-    assert store.standing("acme", "connectors").tally.polls == before + 1
+    assert standing_of(store).tally.polls == before + 1
     store.close()
 
 

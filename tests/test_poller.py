@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from conftest import CANARY, INTERVALS, START, Exporter, ask_database, setup_for
 
+from exporter.board import TOGETHER
 from exporter.encoding import Format
 from exporter.lists import LISTS, token_info
 from exporter.model import DAY, HOUR, Answer, ChangeKind, Operation, Outcome, Secret
@@ -646,6 +647,17 @@ def test_a_hung_server_starves_no_other(simulator, clock, tmp_path) -> None:
     exporter.turn()
     assert exporter.standing(next(call.account for call in hung)).ending.outcome is Outcome.TIMEOUT
     exporter.close()
+
+
+def test_more_operations_than_are_read_at_once_stand_after_a_restart_as_before(simulator, clock, tmp_path) -> None:
+    exporter = Exporter(tmp_path / "data", clock, crowd(simulator, clock, TOGETHER + 1))
+    exporter.turn()
+    before = exporter.state.operations
+    exporter.restart()
+    exporter.turn()
+
+    assert len(before) == TOGETHER + 1
+    assert exporter.state.operations == before
 
 
 def test_a_bug_in_one_call_harms_no_other_and_not_the_page(simulator, clock, tmp_path, quiet_log) -> None:

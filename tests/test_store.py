@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
-from conftest import CANARY, START, Exporter, FakeClock, ask_database, setup_for
+from conftest import CANARY, START, Exporter, FakeClock, ask_database, setup_for, standing_of
 
 from exporter import host
 from exporter.encoding import Format
@@ -20,11 +21,13 @@ from exporter.lists import LISTS
 from exporter.lists.connectors import Connector
 from exporter.model import DAY, Change, ChangeKind, Outcome, Secret
 from exporter.page import Renderer
-from exporter.state import Ending, Held, Memory, Rule, Snapshot
+from exporter.state import NEVER, Ending, Held, Memory, Rule, Snapshot
 from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
-from exporter.store.codec import SLICE, Shared, pack_memory, pack_rows, unpack_memory, unpack_rows
+from exporter.store.codec import DAMAGES as BROKEN
+from exporter.store.codec import SLICE, pack, pack_memory, pack_rows, unpack_memory, unpack_rows
 from exporter.store.database import Database
 from exporter.store.faults import reason
+from exporter.store.journal import MOST_RECENT
 from exporter.store.schema import CURRENT
 from exporter.vitals import Vitals
 
@@ -70,7 +73,7 @@ def test_a_standing_is_read_back_as_it_was_written(store, clock) -> None:
     )
     held = Held(6.0, (SALES,))
     finish(store, clock, Belief(START, (SALES,), memory, held, (change(START),)))
-    standing = reopened(store, clock).standing("acme", "connectors")
+    standing = standing_of(reopened(store, clock))
 
     assert standing.snapshot == Snapshot((SALES,), START)
     assert (standing.memory, standing.held, standing.recent) == (memory, held, (change(START),))
@@ -79,7 +82,7 @@ def test_a_standing_is_read_back_as_it_was_written(store, clock) -> None:
 
 
 def test_a_list_that_was_never_polled_stands_nowhere(store) -> None:
-    standing = store.standing("acme", "connectors")
+    standing = standing_of(store)
 
     assert (standing.ending, standing.snapshot, standing.held, standing.recent) == (None, None, None, ())
 
@@ -88,7 +91,7 @@ def test_an_answer_that_is_held_back_leaves_the_snapshot(store, clock) -> None:
     finish(store, clock, Belief(START, (SALES,), Memory()))
     finish(store, clock, Belief(held=Held(9.0, (SALES,))))
 
-    standing = store.standing("acme", "connectors")
+    standing = standing_of(store)
     assert (standing.snapshot, standing.held) == (Snapshot((SALES,), START), Held(9.0, (SALES,)))
 
 
@@ -96,7 +99,7 @@ def test_a_failure_moves_the_counters_and_nothing_else(store, clock) -> None:
     finish(store, clock, Belief(START, (SALES,), Memory()))
     finish(store, clock, None, Outcome.TIMEOUT)
 
-    standing = store.standing("acme", "connectors")
+    standing = standing_of(store)
     assert standing.snapshot == Snapshot((SALES,), START)
     assert (standing.tally.polls, standing.tally.failures) == (2, 1)
     assert standing.tally.outcomes == {"ok": 1, "timeout": 1}
@@ -107,14 +110,47 @@ def test_only_the_changes_of_the_last_day_are_at_hand_newest_first(store, clock)
         store, clock, Belief(START, (SALES,), Memory(), changes=(change(START - DAY), change(START), change(START + 1)))
     )
 
-    assert [each.at for each in store.standing("acme", "connectors").recent] == [START + 1, START]
+    assert [each.at for each in standing_of(store).recent] == [START + 1, START]
+
+
+def test_of_a_mass_of_changes_the_newest_thousand_are_at_hand(store, clock) -> None:
+    changes = tuple(change(START + number / 1000) for number in range(MOST_RECENT + 1))
+    finish(store, clock, Belief(START, (SALES,), Memory(), changes=changes))
+
+    assert [each.at for each in standing_of(store).recent] == [each.at for each in reversed(changes[1:])]
+
+
+def test_each_list_of_each_operation_stands_for_itself(store, clock) -> None:
+    store.adopt([Identity("acme", "0010", "hash"), Identity("beta", "0010", "other")])
+    finish(store, clock, Belief(START, (SALES,), Memory(), changes=(change(START),)))
+    standings = store.standings(["acme", "beta", "nobody"], ["connectors", "routing_points"])
+
+    assert standings["acme", "connectors"] == standing_of(store)
+    assert standings["acme", "connectors"].snapshot == Snapshot((SALES,), START)
+    assert {place for place, standing in standings.items() if standing == NEVER} == {
+        ("acme", "routing_points"),
+        *product(["beta", "nobody"], ["connectors", "routing_points"]),
+    }
+
+
+@pytest.mark.parametrize("texts", [[["a"], ["b", "c"]], [["whatsapp", "12", "5"]], ["text", 7], {"a": 1}, 7])
+def test_rows_of_another_shape_are_damaged(texts) -> None:
+    with pytest.raises(BROKEN):
+        unpack_rows(pack(texts), Connector._make, {})
+
+
+def test_equal_texts_of_rows_are_one() -> None:
+    first, second = unpack_rows(pack_rows([SALES, SALES._replace(connector_id="13")]), Connector._make, {})
+
+    assert first.channel is second.channel
+    assert first.name is second.name
 
 
 def test_pruning_drops_old_changes_and_keeps_their_count(store, clock) -> None:
     finish(store, clock, Belief(START, (SALES,), Memory(), changes=(change(START), change(START + 50))))
     store.prune(START + 1)
 
-    standing = store.standing("acme", "connectors")
+    standing = standing_of(store)
     assert [each.at for each in standing.recent] == [START + 50]
     assert standing.tally.changes == {("whatsapp", "renamed"): 2}
 
@@ -145,23 +181,14 @@ def test_an_error_within_a_transaction_leaves_nothing_of_it(tmp_path, clock) -> 
     assert ask_database(tmp_path, "SELECT * FROM token") == []
 
 
-def test_a_transaction_inside_another_is_part_of_it(store, tmp_path) -> None:
-    with suppress(ZeroDivisionError), store.together():
-        store.adopt([Identity("other", "0020", "another hash")])
-        assert "other" in store.revisions()
-        raise ZeroDivisionError
-
-    assert "other" not in store.revisions()
-
-
 def test_long_lists_are_packed_by_and_by_and_read_back_as_they_were() -> None:
     rows = tuple(Connector("whatsapp", str(number), "5", f'Line "{number}", ]') for number in range(2 * SLICE + 1))
     memory = Memory(
         {row.key: float(place) for place, row in enumerate(rows)}, gone={("a", "b"): 1.0}, titles={("a", "b"): "x"}
     )
 
-    assert unpack_rows(pack_rows(rows), Connector._make, Shared()) == rows
-    assert unpack_memory(pack_memory(memory), Shared()) == memory
+    assert unpack_rows(pack_rows(rows), Connector._make, {}) == rows
+    assert unpack_memory(pack_memory(memory), {}) == memory
 
 
 # Faults, in whole exporters: what is said, what is not called, and how it goes on.
@@ -608,13 +635,13 @@ def test_a_damage_is_said_once_and_again_when_it_is_another_one(store, clock, qu
     for part in ("x'00'", "x'00'", "NULL", "x'00'"):
         with store._database.transaction() as db:  # noqa: SLF001 - no public way damages anything
             db.execute(f"UPDATE standing SET held = {part}")  # noqa: S608 - fixed texts
-        store.standing("acme", "connectors")
+        standing_of(store)
 
     assert [event["part"] for event in quiet_log] == ["held answer"] * 2
 
 
 def test_a_plan_that_cannot_be_read_after_a_call_is_read_again(exporter, clock) -> None:
-    exporter.store.binding = failing_once(exporter.store.binding)
+    exporter.store.bindings = failing_once(exporter.store.bindings)
     exporter.turn()
     clock.advance(6)
     exporter.turn()
@@ -623,14 +650,14 @@ def test_a_plan_that_cannot_be_read_after_a_call_is_read_again(exporter, clock) 
     assert exporter.standing().ending.outcome is Outcome.OK
 
 
-def failing_once(binding):
-    """A store's `binding` that fails at the first look after the first call, the fourth in all."""
+def failing_once(bindings):
+    """A store's `bindings` that fails at the first look after the first call, the second in all."""
     uses = iter(range(100))
 
-    def bind(ask):
-        if next(uses) == 3:
+    def bind(asks):
+        if next(uses) == 1:
             raise StoreError("store: the disk reports an error")
-        return binding(ask)
+        return bindings(asks)
 
     return bind
 
@@ -703,7 +730,7 @@ def test_no_token_is_in_any_file_of_the_storage_in_any_event_or_state(exporter, 
 
 def test_an_end_finds_its_place_in_a_copy_that_was_put_back(store, clock) -> None:
     """A bug once: the operation of the call under way was never polled again."""
-    asked = Ask("acme", "connectors", store.token_hash(Secret(CANARY)), 300.0, 60.0, essential=True)
+    asked = Ask("acme", "connectors", store.token_hashes([Secret(CANARY)])[0], 300.0, 60.0, essential=True)
     store.adopt([Identity("acme", "0010", asked.token)])
     store.close()
     copy = (store.folder / "state.db").read_bytes()

@@ -4,9 +4,9 @@ This is the seam where another database will stand beside SQLite: few methods, e
 """
 
 import hmac
+import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -22,7 +22,7 @@ from exporter.store.database import Database
 from exporter.store.faults import RefusedError, StoreError
 from exporter.store.identity import Identity
 from exporter.store.journal import Belief
-from exporter.store.ledger import Ask, Claim, Planned
+from exporter.store.ledger import Ask, Book, Claim, Planned
 from exporter.store.opening import Access
 from exporter.store.owners import Owners
 
@@ -104,10 +104,11 @@ class Store:
         """When the database was made, Unix seconds."""
         return float(self._meta("created"))
 
-    def token_hash(self, token: Secret) -> str:
-        """The token's keyed hash; its key was made once, in this database."""
-        hashed = keyed(self._meta("hash_key"), token)
-        self._secrets[hashed] = token
+    def token_hashes(self, tokens: Sequence[Secret]) -> list[str]:
+        """The keyed hash of each token; their key was made once, in this database."""
+        key = self._meta("hash_key")
+        hashed = [keyed(key, token) for token in tokens]
+        self._secrets.update(zip(hashed, tokens, strict=True))
         return hashed
 
     def adopt(self, operations: Iterable[Identity]) -> None:
@@ -130,7 +131,7 @@ class Store:
                 self._insist()
                 now = self._now()
                 self._bury(db, now)
-                past = ledger.past(db, ask, identity.lost(db), self._is_live)
+                past = self._book(db, [ask]).past(ask)
                 wait = budget.wait(past, ask.interval, now, essential=ask.essential)
                 if wait.seconds > 0:
                     return wait
@@ -153,32 +154,31 @@ class Store:
         with self._database.transaction() as db:
             known = claim if claim.database == self._database.id else self._moved(db, claim)
             operation = ledger.ended(db, known.ask, result.at) or self._end(db, known, result, packed)
-            finished = Finished(operation, journal.tally(db, operation, claim.ask.list))
+            counted = journal.tallies(db, [operation])[operation, claim.ask.list]
         self._under_way.discard((claim.database, claim.id))
-        return finished
+        return Finished(operation, counted)
 
-    def together(self) -> AbstractContextManager[object]:
-        """What is asked inside is asked in one transaction."""
-        return self._database.transaction()
-
-    def standing(self, operation: str, name: str) -> Standing:
-        """How one list of one operation stands, as stored."""
+    def standings(self, operations: Collection[str], lists: Iterable[str]) -> Mapping[tuple[str, str], Standing]:
+        """How each of these lists of each of these operations stands, as stored."""
         with self._database.transaction() as db:
-            return journal.standing(db, operation, name, self._reader, self._now().wall)
+            stored = journal.stored(db, operations, lists, self._now().wall)
+        # Unpacked afterwards: nobody else could write meanwhile.
+        return {place: journal.standing(each, *place, self._reader) for place, each in stored.items()}
 
-    def binding(self, ask: Ask) -> Binding:
-        """What binds the next call of one list of one operation."""
+    def bindings(self, asks: Sequence[Ask]) -> list[Binding]:
+        """What binds each of these calls."""
         with self._database.transaction() as db:
-            return Binding(
-                planned=ledger.planned(db, ask.operation, ask.list),
-                past=ledger.past(db, ask, identity.lost(db), self._is_live),
+            book = self._book(db, asks)
+        return [Binding(book.planned(ask), book.past(ask)) for ask in asks]
+
+    def spent(self, tokens: Collection[str]) -> Mapping[str, int]:
+        """Calls claimed on each of these tokens since its own figures were last read; without those of no call."""
+        with self._database.transaction() as db:
+            rows = db.execute(
+                "SELECT hash, spent FROM token WHERE hash IN (SELECT value FROM json_each(?))",
+                (json.dumps([*tokens]),),
             )
-
-    def spent(self, token: str) -> int:
-        """Calls claimed on the token since its own figures were last read."""
-        with self._database.transaction() as db:
-            row = db.execute("SELECT spent FROM token WHERE hash = ?", (token,)).fetchone()
-        return 0 if row is None else int(row[0])
+            return dict(rows.fetchall())
 
     def revisions(self) -> Mapping[str, int]:
         """A number for each operation that grows by one with every write about it.
@@ -218,6 +218,9 @@ class Store:
         """Closes the database and gives up our owner's lock."""
         self._database.close()
         self._owners.close()
+
+    def _book(self, db: sqlite3.Connection, asks: Sequence[Ask]) -> Book:
+        return Book(db, asks, identity.lost(db), self._is_live)
 
     def _end(self, db: sqlite3.Connection, claim: Claim, result: Result, packed: bytes | None) -> str:
         """Writes all that follows from the end of a call; whose it was."""

@@ -23,7 +23,6 @@ class Database:
         self._lock = RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
-        self._inside: sqlite3.Connection | None = None
         self.path = self._opening.path
         self.id = ""  # of the database that was opened last
 
@@ -31,20 +30,11 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A connection inside one immediate transaction: all of it is durable afterwards, or none.
 
-        StoreError when it could not be written; a connection that failed is opened anew for the next one. One inside
-        another, in one thread, is part of it.
+        StoreError when it could not be written; a connection that failed is opened anew for the next one.
         """
-        with self._lock:
-            if self._inside is not None:
-                yield self._inside
-                return
-            with self._guarded() as connection, begun(connection, self._begin):
-                self._opening.check(connection)  # another process may have brought a newer schema meanwhile
-                self._inside = connection
-                try:
-                    yield connection
-                finally:
-                    self._inside = None
+        with self._guarded() as connection, begun(connection, self._begin):
+            self._opening.check(connection)  # another process may have brought a newer schema meanwhile
+            yield connection
 
     def changed_elsewhere(self) -> int:
         """A number that changes when another connection has written; StoreError as for a transaction."""

@@ -2,17 +2,31 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable
+from itertools import product
 from typing import Final, NamedTuple
 
 from exporter.model import DAY, Change, ChangeKind, Row
-from exporter.state import Held, Memory, Snapshot, Standing, Tally
+from exporter.state import NEVER, Ending, Held, Memory, Snapshot, Standing, Tally
 from exporter.store import codec, ledger
 from exporter.store.codec import Reader, Shared
 
 TABLES: Final = ("call", "standing", "counter", "change", "answer")  # those that name an operation
 COLUMNS: Final = "at, list, key, name, kind, before, after, before_name, after_name"
 MOST_RECENT: Final = 1000  # changes that are kept in memory; /metrics shows fewer
+Counters = dict[str, dict[tuple[str, str], int]]  # by name, then by both labels
+
+
+class Packed(NamedTuple):
+    """The large parts of a standing as they are stored, and when its snapshot was last believed."""
+
+    at: float
+    rows: bytes | None
+    memory: bytes | None
+    held: bytes | None
+
+
+NOTHING: Final = Packed(0.0, None, None, None)
 
 
 class Belief(NamedTuple):
@@ -56,47 +70,91 @@ def count(db: sqlite3.Connection, operation: str, name: str, counter: str, first
     )
 
 
-def tally(db: sqlite3.Connection, operation: str, name: str) -> Tally:
-    """All counters of one list of one operation."""
-    by_name: dict[str, dict[tuple[str, str], int]] = {}
-    for counter, first, second, value in db.execute(
-        "SELECT name, first, second, value FROM counter WHERE operation = ? AND list = ?", (operation, name)
+def tallies(db: sqlite3.Connection, operations: Collection[str]) -> dict[tuple[str, str], Tally]:
+    """All counters of these operations, by operation and list."""
+    counters: dict[tuple[str, str], Counters] = {}
+    for operation, name, counter, first, second, value in db.execute(
+        "SELECT operation, list, name, first, second, value FROM counter"
+        " WHERE operation IN (SELECT value FROM json_each(?))",
+        (json.dumps([*operations]),),
     ):
-        by_name.setdefault(counter, {})[first, second] = value
+        counters.setdefault((operation, name), {}).setdefault(counter, {})[first, second] = value
+    return {place: tally(by_name) for place, by_name in counters.items()}
+
+
+def tally(counters: Counters) -> Tally:
+    """The counters of one list of one operation."""
     return Tally(
-        polls=sum(by_name.get("polls", {}).values()),
-        failures=sum(by_name.get("failures", {}).values()),
-        outcomes={first: value for (first, _), value in by_name.get("outcomes", {}).items()},
-        responses=by_name.get("responses", {}),
-        changes=by_name.get("changes", {}),
+        polls=sum(counters.get("polls", {}).values()),
+        failures=sum(counters.get("failures", {}).values()),
+        outcomes={first: value for (first, _), value in counters.get("outcomes", {}).items()},
+        responses=counters.get("responses", {}),
+        changes=counters.get("changes", {}),
     )
 
 
-def standing(db: sqlite3.Connection, operation: str, name: str, reader: Reader, now: float) -> Standing:
-    """How the list stands, as stored; what is damaged counts as lost."""
-    row = db.execute(
-        "SELECT believed_at, rows, memory, held FROM standing WHERE operation = ? AND list = ?", (operation, name)
-    ).fetchone()
-    at, rows, memory, held = row or (0.0, None, None, None)
-    shared = Shared()
-    known = reader.rows(rows, operation, name, shared)
-    return Standing(
-        ending=ledger.ending(db, operation, name),
-        snapshot=None if known is None else Snapshot(known, at),
-        held=reader.held(held, operation, name),
-        memory=reader.memory(memory, operation, name, shared),
-        tally=tally(db, operation, name),
-        recent=tuple(recent(db, operation, name, now - DAY)),
-    )
+class Stored(NamedTuple):
+    """How one list of one operation stands, as it is stored."""
+
+    packed: Packed
+    ending: Ending | None
+    tally: Tally
+    recent: tuple[Change, ...]
 
 
-def recent(db: sqlite3.Connection, operation: str, name: str, since: float) -> Iterator[Change]:
-    """The list's changes since then, newest first."""
+def stored(
+    db: sqlite3.Connection, operations: Collection[str], lists: Iterable[str], now: float
+) -> dict[tuple[str, str], Stored]:
+    """How each of these lists of each of these operations stands: one statement for each table."""
+    packed, endings = parts(db, operations), ledger.endings(db, operations)
+    counted, changed = tallies(db, operations), recent(db, operations, now - DAY)
+    return {
+        place: Stored(
+            packed=packed.get(place, NOTHING),
+            ending=endings.get(place),
+            tally=counted.get(place, NEVER.tally),
+            recent=tuple(changed.get(place, ())),
+        )
+        for place in product(operations, lists)
+    }
+
+
+def parts(db: sqlite3.Connection, operations: Collection[str]) -> dict[tuple[str, str], Packed]:
+    """The large parts of these operations' standings, by operation and list."""
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM change WHERE operation = ? AND list = ? AND at > ? ORDER BY id DESC LIMIT ?",  # noqa: S608 - fixed names
-        (operation, name, since, MOST_RECENT),
+        "SELECT operation, list, coalesce(believed_at, 0.0), rows, memory, held FROM standing"
+        " WHERE operation IN (SELECT value FROM json_each(?))",
+        (json.dumps([*operations]),),
     )
-    return (change(row) for row in rows.fetchall())
+    return {(operation, name): Packed(*rest) for operation, name, *rest in rows}
+
+
+def standing(stored: Stored, operation: str, name: str, reader: Reader) -> Standing:
+    """How the list stands; what is damaged counts as lost."""
+    packed, shared = stored.packed, Shared()
+    known = reader.rows(packed.rows, operation, name, shared)
+    return Standing(
+        ending=stored.ending,
+        snapshot=None if known is None else Snapshot(known, packed.at),
+        held=reader.held(packed.held, operation, name),
+        memory=reader.memory(packed.memory, operation, name, shared),
+        tally=stored.tally,
+        recent=stored.recent,
+    )
+
+
+def recent(db: sqlite3.Connection, operations: Collection[str], since: float) -> dict[tuple[str, str], list[Change]]:
+    """The changes of these operations since then, by operation and list, each newest first."""
+    found: dict[tuple[str, str], list[Change]] = {}
+    for operation, *row in db.execute(
+        f"SELECT operation, {COLUMNS} FROM change"  # noqa: S608 - fixed names
+        " WHERE operation IN (SELECT value FROM json_each(?)) AND at > ? ORDER BY id DESC",
+        (json.dumps([*operations]), since),
+    ):
+        of_list = found.setdefault((operation, row[1]), [])
+        if len(of_list) < MOST_RECENT:
+            of_list.append(change(tuple(row)))
+    return found
 
 
 def changes(db: sqlite3.Connection, since: float, operation: str | None, limit: int) -> list[tuple[str, Change]]:

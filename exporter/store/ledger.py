@@ -1,7 +1,8 @@
 """The SQL of calls and rests, inside somebody's transaction."""
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from exporter import budget, schedule
@@ -48,26 +49,63 @@ class Planned(NamedTuple):
     pace: float
 
 
-def past(db: sqlite3.Connection, ask: Ask, lost: Moment | None, is_live: IsLive) -> Past:
-    """What the ledger holds against this call."""
-    same = [
-        row
-        for column, value in (("operation", ask.operation), ("token", ask.token))
-        for row in db.execute(
-            f"SELECT {COLUMNS} FROM call WHERE {column} = ? AND list = ? ORDER BY id DESC LIMIT 1",  # noqa: S608 - fixed names
-            (value, ask.list),
+class Entry(NamedTuple):
+    """One call with whose it is, and the factor on its list's interval until the next."""
+
+    operation: str
+    list: str
+    token: str
+    pace: float
+    call: Call
+
+
+class Book:
+    """What the ledger holds of some operations and tokens, in two statements for however many lists are asked about.
+
+    A statement for each list would be most of a start with a thousand operations.
+    """
+
+    def __init__(self, db: sqlite3.Connection, asks: Sequence[Ask], lost: Moment | None, is_live: IsLive) -> None:
+        self._lost = lost
+        self._of_list: dict[tuple[str, str], list[Entry]] = {}
+        self._of_token: dict[str, list[Entry]] = {}
+        self._rests = rests(db, [ask.token for ask in asks])
+        for entry in entries(db, asks, is_live):
+            self._of_list.setdefault((entry.operation, entry.list), []).append(entry)
+            self._of_token.setdefault(entry.token, []).append(entry)
+
+    def past(self, ask: Ask) -> Past:
+        """What it holds against this call."""
+        of_list = self._of_list.get((ask.operation, ask.list), [])
+        of_token = self._of_token.get(ask.token, [])
+        same = [*of_list[-1:], *[each for each in of_token if each.list == ask.list][-1:]]
+        here = [*of_token, *(each for each in of_list if each.token != ask.token)]
+        # Calls that were lost count as made at that moment; their tokens, as those of calls whose end nobody saw.
+        unknown = () if self._lost is None else (Call(self._lost, self._lost, whole=False, busy=ask.busy),)
+        return Past(
+            same=(*(each.call for each in same), *(each._replace(whole=True) for each in unknown)),
+            open=(*(each.call for each in here if not each.call.whole), *unknown),
+            rests=tuple([rest for name, rest in self._rests.get(ask.token, ()) if name in {"", ask.list}]),
         )
-    ]
-    unread = db.execute(
-        f"SELECT {COLUMNS} FROM call WHERE whole = 0 AND (token = ?1 OR operation = ?2 AND list = ?3)",  # noqa: S608 - fixed names
-        (ask.token, ask.operation, ask.list),
+
+    def planned(self, ask: Ask) -> Planned | None:
+        """When the list's last call ended; None when it was never called or its call is under way."""
+        of_list = self._of_list.get((ask.operation, ask.list))
+        if not of_list or of_list[-1].call.finished is None:
+            return None
+        return Planned(of_list[-1].call.finished, of_list[-1].pace)
+
+
+def entries(db: sqlite3.Connection, asks: Sequence[Ask], is_live: IsLive) -> Iterator[Entry]:
+    """The calls of these operations and on these tokens, oldest first."""
+    rows = db.execute(
+        f"SELECT operation, list, token, pace, {COLUMNS} FROM call"  # noqa: S608 - fixed names
+        " WHERE operation IN (SELECT value FROM json_each(?)) OR token IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (json.dumps([ask.operation for ask in asks]), json.dumps([ask.token for ask in asks])),
     )
-    # Calls that were lost count as made at that moment; their tokens, as those of calls whose end nobody saw.
-    unknown = () if lost is None else (Call(lost, lost, whole=False, busy=ask.busy),)
-    return Past(
-        same=(*(call(row, is_live) for row in same), *(each._replace(whole=True) for each in unknown)),
-        open=(*(call(row, is_live) for row in unread), *unknown),
-        rests=rests(db, ask.token, ask.list),
+    return (
+        Entry(operation, name, token, pace, call(tuple(rest), is_live))
+        for operation, name, token, pace, *rest in rows.fetchall()
     )
 
 
@@ -84,17 +122,17 @@ def call(row: tuple[float, str, float, float | None, str, float, int, float, str
     )
 
 
-def rests(db: sqlite3.Connection, token: str, name: str) -> tuple[Rest, ...]:
-    """The token's rest and the list's own."""
-    rows = db.execute(
-        "SELECT reason, strikes, since_wall, since_boot, since_uptime, seconds, locked FROM rest"
-        " WHERE token = ? AND list IN ('', ?)",
-        (token, name),
-    )
-    return tuple(
-        Rest(Outcome(reason), strikes, Moment(*since), seconds, bool(locked))
-        for reason, strikes, *since, seconds, locked in rows
-    )
+def rests(db: sqlite3.Connection, tokens: Collection[str]) -> dict[str, list[tuple[str, Rest]]]:
+    """The rests of each of these tokens that has any: its own under "", and those of its lists."""
+    found: dict[str, list[tuple[str, Rest]]] = {}
+    for token, name, reason, strikes, *since, seconds, locked in db.execute(
+        "SELECT token, list, reason, strikes, since_wall, since_boot, since_uptime, seconds, locked FROM rest"
+        " WHERE token IN (SELECT value FROM json_each(?))",
+        (json.dumps([*tokens]),),
+    ):
+        rest = Rest(Outcome(reason), strikes, Moment(*since), seconds, bool(locked))
+        found.setdefault(token, []).append((name, rest))
+    return found
 
 
 def write(db: sqlite3.Connection, ask: Ask, owner: str, now: Moment) -> int:
@@ -125,7 +163,7 @@ def finish(db: sqlite3.Connection, number: int, ending: Ending, now: Moment, *, 
 
 def token_rest(db: sqlite3.Connection, token: str) -> Rest | None:
     """The rest of the token itself."""
-    return next(iter(rests(db, token, "")), None)
+    return dict(rests(db, [token]).get(token, ())).get("")
 
 
 def has(db: sqlite3.Connection, claim: Claim) -> bool:
@@ -160,24 +198,14 @@ def rest(db: sqlite3.Connection, token: str, name: str, rest: Rest | None) -> No
     )
 
 
-def ending(db: sqlite3.Connection, operation: str, name: str) -> Ending | None:
-    """How the list's last poll ended."""
-    row = db.execute(
-        "SELECT outcome, claimed_wall, finished_wall, duration, records, rejected, duplicates FROM call"
-        " WHERE operation = ? AND list = ? AND outcome IS NOT NULL ORDER BY id DESC LIMIT 1",
-        (operation, name),
-    ).fetchone()
-    return None if row is None else Ending(Outcome(row[0]), *row[1:])
-
-
-def planned(db: sqlite3.Connection, operation: str, name: str) -> Planned | None:
-    """When the list's last call ended; None when it was never called or its call is under way."""
-    row = db.execute(
-        "SELECT finished_wall, finished_boot, finished_uptime, pace FROM call"
-        " WHERE operation = ? AND list = ? ORDER BY id DESC LIMIT 1",
-        (operation, name),
-    ).fetchone()
-    return None if row is None or row[0] is None else Planned(Moment(*row[:3]), row[3])
+def endings(db: sqlite3.Connection, operations: Collection[str]) -> dict[tuple[str, str], Ending]:
+    """How the last poll of each list of these operations ended, by operation and list."""
+    rows = db.execute(
+        "SELECT operation, list, outcome, claimed_wall, finished_wall, duration, records, rejected, duplicates"
+        " FROM call WHERE outcome IS NOT NULL AND operation IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (json.dumps([*operations]),),
+    )
+    return {(operation, name): Ending(Outcome(outcome), *rest) for operation, name, outcome, *rest in rows}
 
 
 class Orphan(NamedTuple):
