@@ -93,4 +93,5 @@ def wait(process: subprocess.Popen[bytes], port: int, path: str, log: Path) -> N
 def environment() -> dict[str, str]:
     """Ours, without what would steer the exporter; the checkout is where its package is found."""
     own = {name: text for name, text in os.environ.items() if not name.startswith("WOLKVOX_EXPORTER_")}
+    own.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled; so is ours from its second start on
     return {**own, "NO_COLOR": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}

@@ -3,6 +3,7 @@
 0 is success, 1 a failure while running, 2 a wrong command line or configuration, 3 that `once` was not allowed to call.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -24,9 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = flags.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
     if options.command == healthy.NAME:
         return healthy.main(options)
+    # pydantic would look through every installed package for plugins: a tenth of these imports, for code nobody named.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.disable()  # what is imported stays: to search it for garbage meanwhile is another tenth
     # All the others need the rest. A health check is started all the time, in the memory that the server is allowed.
     from exporter.commands import ran  # noqa: PLC0415
 
+    gc.freeze()
+    gc.enable()
     return ran(options, os.environ)
 
 

@@ -1,31 +1,15 @@
-"""The commands: each joins the parts that it needs, runs, and gives an exit code."""
+"""Which command runs, and an exit code for what may go wrong in any of them."""
 
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from threading import Event
-from types import FrameType
+from collections.abc import Callable, Mapping
 
-import structlog
-
-from exporter import demo, look, once, timetable
-from exporter.clock import HostClock
-from exporter.config import ConfigError, Fault, load_web
+from exporter.config import ConfigError
 from exporter.flags import Options
-from exporter.lists import LISTS
 from exporter.log import Redactor, configure
-from exporter.once import Once, OutputError, UnknownError
-from exporter.page import Renderer
 from exporter.server import ListenError
-from exporter.setup import Setup
-from exporter.simulator import Simulator, demo_accounts, scenario_listing
-from exporter.store import Access, Store, StoreError
-from exporter.wiring import USER_AGENT, Assembly, Service, configured, in_thread, serving, stored, vitals
-
-log = structlog.get_logger()
+from exporter.serving import serve
+from exporter.store import StoreError
 
 
 def ran(options: Options, environ: Mapping[str, str]) -> int:
@@ -33,191 +17,22 @@ def ran(options: Options, environ: Mapping[str, str]) -> int:
     redactor = Redactor()
     configure(options.log_level, options.log_format, redactor)
     try:
-        return COMMANDS[options.command](options, environ, redactor)
+        return command(options.command)(options, environ, redactor)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    except UnknownError as error:
-        print(f"wolkvox-exporter: {error}", file=sys.stderr)
-        return 2
-    except (ListenError, StoreError, OutputError) as error:
+    except (ListenError, StoreError) as error:
         print(f"wolkvox-exporter: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # the shell says ^C itself
         return 128 + signal.SIGINT
 
 
-def check(options: Options, environ: Mapping[str, str], _: Redactor) -> int:
-    """Reads both configurations and every token, and prints what would be polled, what it costs and who may look."""
-    reports: list[Callable[[], Iterable[str]]] = [lambda: timetable.lines(configured(options.config_file, environ))]
-    if web := options.web_config_file:
-        reports.append(lambda: timetable.web(web, load_web(web)))
-    lines: list[str] = []
-    faults: list[Fault] = []
-    for report in reports:
-        try:
-            lines += report()
-        except ConfigError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigError(faults)
-    say(lines)
-    return 0
+def command(name: str) -> Callable[[Options, Mapping[str, str], Redactor], int]:
+    """What runs under this name."""
+    if name == "serve":
+        return serve
+    # The server neither waits for what the others need nor keeps it in memory: the simulator, tables, the demo.
+    from exporter.errands import COMMANDS  # noqa: PLC0415
 
-
-def serve(options: Options, environ: Mapping[str, str], redactor: Redactor) -> int:
-    """Polls and serves until SIGTERM or SIGINT."""
-    return run(options, reader(options, environ, redactor))
-
-
-def reader(options: Options, environ: Mapping[str, str], redactor: Redactor) -> Callable[[], Setup]:
-    """Reads the configuration anew each time it is called; ConfigError."""
-    assembly = Assembly(HostClock(), redactor)
-
-    def read() -> Setup:
-        config = configured(options.config_file, environ)
-        for warning in config.warnings:
-            log.warning("configuration", warning=warning)
-        return assembly.setup(config)
-
-    return read
-
-
-def run(options: Options, read: Callable[[], Setup], greet: Callable[[str], None] = lambda _: None) -> int:
-    """Runs the service; `greet` is called with its first address once it listens."""
-    service = Service(options, read, HostClock())
-    server = serving(service, options)
-    on_signals(service)
-    log.info("listening", addresses=" ".join(server.addresses), metrics=options.web_telemetry_path)
-    greet(server.addresses[0])
-    was_asked = service.run(server)
-    log.info("ended")
-    return 0 if was_asked else 1
-
-
-def on_signals(service: Service) -> None:
-    """SIGTERM and SIGINT end the service, SIGHUP reloads its configuration."""
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        service.end()
-
-    def reload(_number: int, _frame: FrameType | None) -> None:
-        service.want_reload()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGHUP, reload)
-
-
-def demonstrate(options: Options, _: Mapping[str, str], redactor: Redactor) -> int:
-    """Simulator and exporter in one process, on a storage that is thrown away."""
-    seconds = options.arguments.seconds
-    with (
-        TemporaryDirectory(prefix="wolkvox-exporter-demo-") as folder,
-        demo.simulated(seconds, HostClock(), USER_AGENT) as setup,
-    ):
-        redactor.learn(target.read().reveal() for target in setup.targets)
-        own = options._replace(storage_path=folder)
-        return run(own, lambda: setup, lambda address: print(demo.greeting(address), flush=True))
-
-
-def simulate(options: Options, _: Mapping[str, str], __: Redactor) -> int:
-    """The simulator alone, until it is stopped; then its judgement of all calls."""
-    arguments = options.arguments
-    if arguments.scenarios:
-        print(scenario_listing())
-        return 0
-    stopped = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    with simulated(arguments.interval, arguments.port) as simulator:
-        print(f"simulating wolkvox at {simulator.url}, control at {simulator.url}/_simulator/", flush=True)
-        for account in demo_accounts(simulator):
-            print(f"  {account.name} on server {account.server}, token {account.token}", flush=True)
-        stopped.wait()
-        print(simulator.report())
-    return 0
-
-
-def simulated(interval: float, port: int) -> Simulator:
-    """A simulator that listens; ListenError."""
-    simulator = Simulator(interval=interval, port=port)
-    try:
-        simulator.start()
-    except OSError as error:
-        raise ListenError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
-    return simulator
-
-
-def poll_once(options: Options, environ: Mapping[str, str], redactor: Redactor) -> int:
-    """Polls what the ledger allows now and prints what is known then."""
-    arguments, clock = options.arguments, HostClock()
-    setup = reader(options, environ, redactor)()
-    chosen = once.chosen(setup, arguments.operations)
-    store = stored(options, clock, Access.POLL)
-    try:
-        round_ = Once(chosen, store, clock, in_thread)
-        lines = round_.run(arguments.wait, once.progress(sys.stderr))
-    finally:
-        store.close()
-    renderer = Renderer(LISTS, vitals(about_process=False))
-    give(arguments.output, once.rendered(arguments.format, round_, lines, renderer, clock.now().wall))
-    return once.exit_code(lines)
-
-
-def give(path: str, text: str) -> None:
-    """Writes the text to the file, whole or not at all; without one to standard output."""
-    if path:
-        once.write(Path(path), text)
-    else:
-        say(text.removesuffix("\n").split("\n"))
-
-
-def status(options: Options, environ: Mapping[str, str], redactor: Redactor) -> int:
-    """Prints last and next call of every list, and the rule that binds."""
-    clock = HostClock()
-    setup = reader(options, environ, redactor)()
-    return printed(options, clock, lambda store: look.status(setup, store, clock))
-
-
-def changes(options: Options, _: Mapping[str, str], __: Redactor) -> int:
-    """Prints the change journal, newest first."""
-    arguments, clock = options.arguments, HostClock()
-    since = clock.now().wall - arguments.since if arguments.since else 0.0
-
-    def lines(store: Store) -> Iterable[str]:
-        told = store.changes(since, arguments.operation or None, arguments.limit)
-        return look.lines(told) if arguments.format == "json" else look.changes(told, clock)
-
-    return printed(options, clock, lines)
-
-
-def printed(options: Options, clock: HostClock, lines: Callable[[Store], Iterable[str]]) -> int:
-    """Prints what a look at the existing storage gives; StoreError where there is none."""
-    store = stored(options, clock, Access.LOOK)
-    try:
-        say(lines(store))
-    finally:
-        store.close()
-    return 0
-
-
-def say(lines: Iterable[str]) -> None:
-    """Prints the lines; a reader that has seen enough, as `| head` has, ends it quietly."""
-    try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()  # few lines meet a closed pipe only here
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-COMMANDS: Mapping[str, Callable[[Options, Mapping[str, str], Redactor], int]] = {
-    "serve": serve,
-    "check": check,
-    "demo": demonstrate,
-    "simulate": simulate,
-    "once": poll_once,
-    "status": status,
-    "changes": changes,
-}
+    return COMMANDS[name]

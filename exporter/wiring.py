@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -18,15 +18,13 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from exporter import __version__, activation, host
 from exporter.budget import BUSY, LEAST
-from exporter.client import Client
-from exporter.client import Upstream as Line
 from exporter.clock import Clock
 from exporter.config import Account, Config, ConfigError, Upstream, load, load_web
 from exporter.flags import Options
 from exporter.front import Front
 from exporter.lists import LISTS
 from exporter.log import Redactor
-from exporter.model import Secret
+from exporter.model import Answer, Secret
 from exporter.page import Page, Renderer
 from exporter.poll import Trust
 from exporter.poller import LONGEST, Poller
@@ -39,6 +37,9 @@ from exporter.store import Access, Store
 from exporter.vitals import Fixed, Garbage, Process, Source, Vitals
 from exporter.web import Application
 from exporter.webfile import WebFile
+
+if TYPE_CHECKING:
+    from exporter.client import Client
 
 logger = structlog.get_logger()
 
@@ -63,8 +64,7 @@ class Assembly:
     def __init__(self, clock: Clock, redactor: Redactor) -> None:
         self._clock = clock
         self._redactor = redactor
-        self._upstream: Upstream | None = None
-        self._client: Client | None = None
+        self._calls: Calls | None = None
 
     def setup(self, config: Config) -> Setup:
         """What the poller works with under this configuration."""
@@ -73,7 +73,7 @@ class Assembly:
             targets=tuple(Target(account.operation, self._reader(account)) for account in config.accounts),
             lists=LISTS,
             intervals=intervals,
-            call=self._connected(config.upstream).call,
+            call=self._connected(config.upstream),
             trust=Trust(config.believe.mass_removal, config.retention),
             limits=limits(config, intervals),
             names=config.connector_names,
@@ -94,15 +94,43 @@ class Assembly:
 
         return read
 
-    def _connected(self, upstream: Upstream) -> Client:
-        if self._client is None or upstream != self._upstream:
+    def _connected(self, upstream: Upstream) -> "Calls":
+        if self._calls is None or upstream != self._calls.upstream:
             self._redactor.learn(passwords(upstream.proxy))
-            self._upstream, self._client = upstream, client(upstream, self._clock)
-        return self._client
+            calls = Calls(upstream, self._clock)
+            if self._calls is not None:  # certificates that are no good keep a reload off; a start has a page to show
+                calls.connect()
+            self._calls = calls
+        return self._calls
 
 
-def client(upstream: Upstream, clock: Clock) -> Client:
+class Calls:
+    """The calls of one upstream. Its client is made with the first of them: a page from the storage needs none."""
+
+    def __init__(self, upstream: Upstream, clock: Clock) -> None:
+        self.upstream = upstream
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+
+    def __call__(self, server: str, name: str, token: Secret) -> Answer:
+        """One call."""
+        return self.connect().call(server, name, token)
+
+    def connect(self) -> "Client":
+        """The client; OSError where the certificates cannot be read."""
+        with self._lock:
+            if self._client is None:
+                self._client = client(self.upstream, self._clock)
+            return self._client
+
+
+def client(upstream: Upstream, clock: Clock) -> "Client":
     """The client of this upstream."""
+    # requests is a fifth of all that a start imports.
+    from exporter.client import Client  # noqa: PLC0415
+    from exporter.client import Upstream as Line  # noqa: PLC0415
+
     line = Line(
         base_url=upstream.base_url,
         timeout=upstream.timeout,

@@ -59,3 +59,10 @@ def test_every_contract_is_broken_here_once() -> None:
     assert [name.removeprefix('name = "').removesuffix('"') for name in names if " " in name.split('"')[1]] == list(
         BREAKS
     )
+
+
+def test_a_start_imports_nothing_that_its_first_page_can_do_without() -> None:
+    code = "import sys, exporter.commands; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert not {"requests", "urllib3", "jinja2", "exporter.simulator", "exporter.errands"} & {*done.stdout.split()}

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from conftest import CANARY, setup_for
@@ -390,6 +391,23 @@ def test_a_reload_keeps_the_client_while_the_upstream_stays_the_same(tmp_path) -
 
     assert first == second
     assert call() != first
+
+
+def test_certificates_that_are_gone_keep_a_reload_off_but_no_start(tmp_path) -> None:
+    place = Place(tmp_path, "http://127.0.0.1:9", "acme")
+    place.secret("acme", CANARY)
+    place.write("acme")
+    config, gone = configured(str(place.config), {}), str(tmp_path / "gone.pem")
+    first, second = (
+        replace(config, upstream=config.upstream.model_copy(update=each))
+        for each in ({"ca_file": gone}, {"ca_file": gone, "timeout": 7.0})
+    )
+    assembly = Assembly(HostClock(), Redactor())
+    running = assembly.setup(first)
+
+    with pytest.raises(FileNotFoundError):
+        assembly.setup(second)
+    assert assembly.setup(first).call is running.call
 
 
 def test_the_password_of_a_proxy_is_struck_out_as_written_and_as_meant(tmp_path) -> None:
