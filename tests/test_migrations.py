@@ -13,13 +13,13 @@ from conftest import START, Exporter, FakeClock, ask_database
 
 from exporter.store import Access, Identity, RefusedError, Store, StoreError
 from exporter.store.database import Database
-from exporter.store.schema import CURRENT, TABLES, Schema
+from exporter.store.schema import ANSWERS, CURRENT, TABLES, Schema
 
 OLD, NEW = CURRENT.version, CURRENT.version + 1
 STEP = "ALTER TABLE token ADD COLUMN note TEXT;\nCREATE TABLE place (name TEXT PRIMARY KEY) WITHOUT ROWID;\n"
 NEXT = Schema(NEW, CURRENT.tables + STEP, {OLD: STEP})
 TORN = Schema(NEW, CURRENT.tables + STEP, {OLD: STEP + "NO SUCH STATEMENT;\n"})
-FIRST = Schema(1, TABLES, {})
+RELEASED = {1: Schema(1, TABLES, {}), 2: Schema(2, TABLES + ANSWERS, {})}
 REFUSED = f"written by a newer version \\(schema {NEW}, this is {OLD}\\); upgrade, or move the file away$"
 
 
@@ -239,12 +239,13 @@ def made(folder: Path, schema: Schema) -> dict[str, str]:
     return dict(ask_database(folder, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
-def test_a_storage_of_the_first_version_becomes_the_same_as_a_new_one(tmp_path) -> None:
-    made(tmp_path / "old", FIRST)
+@pytest.mark.parametrize("former", RELEASED)
+def test_a_storage_of_a_former_version_becomes_the_same_as_a_new_one(tmp_path, former) -> None:
+    made(tmp_path / "old", RELEASED[former])
 
     assert made(tmp_path / "old", CURRENT) == made(tmp_path / "new", CURRENT)
     assert ask_database(tmp_path / "old", "SELECT value FROM meta WHERE name = 'answer_bytes'") == [(0,)]
-    assert version(tmp_path / "old" / "state.db.schema-1") == 1
+    assert version(tmp_path / "old" / f"state.db.schema-{former}") == former
 
 
 def test_an_exporter_goes_on_with_a_storage_of_the_first_version(exporter, simulator) -> None:

@@ -133,10 +133,40 @@ def test_each_list_of_each_operation_stands_for_itself(store, clock) -> None:
     }
 
 
-@pytest.mark.parametrize("texts", [[["a"], ["b", "c"]], [["whatsapp", "12", "5"]], ["text", 7], {"a": 1}, 7])
+@pytest.mark.parametrize(
+    "texts", [[["a"], ["b", "c"]], [["whatsapp", "12", "5"]], ["text", 7], {"columns": [["a"], []]}, {"a": 1}, 7]
+)
 def test_rows_of_another_shape_are_damaged(texts) -> None:
     with pytest.raises(BROKEN):
         unpack_rows(pack(texts), Connector._make, {})
+
+
+def test_what_was_packed_before_schema_3_is_read() -> None:
+    """Rows by row, and a time beside each key: a storage keeps them until an answer changes something."""
+    rows = (SALES, Connector("email", "13", "6", "Inbox"))
+    memory = Memory({SALES.key: 1.5, ("email", "9"): 2.5}, {("email", "9"): 3.5}, {("email", "9"): "Old"}, {}, 5.5)
+    old_rows = pack([[*row] for row in rows])
+    old_memory = pack([[[["whatsapp", "12"], 1.5], [["email", "9"], 2.5]], [[["email", "9"], 3.5, "Old"]], [], 5.5])
+
+    assert unpack_rows(old_rows, Connector._make, {}) == rows
+    assert unpack_memory(old_memory, {}) == memory
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        Memory(),
+        Memory({(): 1.0}, fell_at=2.0),
+        Memory({("a", "1"): 1.0, ("a", "2"): 1.0, ("b", "1"): 2.0, ("a", "3"): 1.0}, emptied={("a", "5"): 3.0}),
+    ],
+)
+def test_a_memory_is_read_back_as_it_was_packed(memory) -> None:
+    assert unpack_memory(pack_memory(memory), {}) == memory
+
+
+@pytest.mark.parametrize("rows", [(), (SALES,), (SALES, SALES)])
+def test_rows_are_read_back_as_they_were_packed(rows) -> None:
+    assert unpack_rows(pack_rows(rows), Connector._make, {}) == rows
 
 
 def test_equal_texts_of_rows_are_one() -> None:

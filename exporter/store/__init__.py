@@ -7,7 +7,6 @@ import hmac
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -281,4 +280,4 @@ class Store:
 
 def keyed(key: bytes, token: Secret) -> str:
     """The token's hash under the key of one database."""
-    return hmac.new(key, token.reveal().encode(), sha256).hexdigest()
+    return hmac.digest(key, token.reveal().encode(), "sha256").hex()

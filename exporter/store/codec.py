@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from itertools import repeat
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -18,14 +19,20 @@ Part = TypeVar("Part")
 Shared = dict[str, str]
 SLICE: Final = 1000  # entries that are written in one go
 MOST_PACKED: Final = 64 * 1024  # bytes of one answer, packed
+PARTS: Final = ("first_seen", "gone", "emptied", "fell_at")  # of a memory
 FASTEST = 1  # a fifth of the time of the default, for a tenth more bytes
 # What unpacking raises of a blob that was never packed: no zlib, no JSON, another shape, not even bytes.
-DAMAGES: Final = (zlib.error, ValueError, TypeError)
+DAMAGES: Final = (zlib.error, ValueError, TypeError, LookupError)
 
 
 def pack(value: object) -> bytes:
     """JSON, compressed."""
-    return zlib.compress(written(value).encode(), FASTEST)
+    return compressed(written(value))
+
+
+def compressed(text: str) -> bytes:
+    """The text, packed."""
+    return zlib.compress(text.encode(), FASTEST)
 
 
 def written(value: object) -> str:
@@ -41,16 +48,27 @@ def unpack(blob: bytes) -> Any:
     return json.loads(zlib.decompress(blob).decode())
 
 
+def columns(table: Iterable[Iterable[str]]) -> str:
+    """JSON of a table, column by column: that is read in half the time."""
+    return f"[{','.join([written([*column]) for column in zip(*table, strict=True)])}]"
+
+
 def pack_rows(rows: Iterable[Row]) -> bytes:
-    """The rows' texts in their order."""
-    return pack([[*row] for row in rows])
+    """The rows' texts by column, in the rows' order."""
+    return compressed(f'{{"columns":{columns(rows)}}}')
 
 
 def unpack_rows(blob: bytes, restore: Restore, shared: Shared) -> tuple[Row, ...]:
     """The rows that were packed."""
-    # By columns, since that takes two thirds of the time; rows of different lengths are a ValueError.
-    columns = [list(map(shared.setdefault, texts, texts)) for texts in zip(*unpack(blob), strict=True)]
-    return tuple(map(restore, zip(*columns, strict=True)))
+    table = unpack(blob)
+    by_column = table["columns"] if isinstance(table, dict) else zip(*table, strict=True)  # by row before schema 3
+    return tuple(map(restore, zip(*(same(texts, shared) for texts in by_column), strict=True)))
+
+
+def same(texts: Iterable[str], shared: Shared) -> list[str]:
+    """The texts, in place of each the equal one that came first."""
+    texts = [*texts]
+    return list(map(shared.setdefault, texts, texts))
 
 
 def pack_held(held: Held) -> bytes:
@@ -65,24 +83,48 @@ def unpack_held(blob: bytes, restore: Restore) -> Held:
 
 
 def pack_memory(memory: Memory) -> bytes:
-    """The memory; mappings as lists of pairs, since JSON has no other keys than texts."""
-    pairs = [[[*key], value] for key, value in memory.first_seen.items()]
+    """The memory; mappings as lists, since JSON has no other keys than texts."""
     gone = [[[*key], at, memory.titles[key]] for key, at in memory.gone.items()]
     emptied = [[[*key], at] for key, at in memory.emptied.items()]
-    parts = ",".join(map(written, (pairs, gone, emptied, memory.fell_at)))
-    return zlib.compress(f"[{parts}]".encode(), FASTEST)
+    parts = (by_time(memory.first_seen), *map(written, (gone, emptied, memory.fell_at)))
+    named = [f'"{name}":{part}' for name, part in zip(PARTS, parts, strict=True)]
+    return compressed(f"{{{','.join(named)}}}")
+
+
+def by_time(first_seen: Mapping[Key, float]) -> str:
+    """JSON of each time with the columns of its keys: few times have many keys."""
+    keys: dict[float, list[Key]] = {}
+    for key, at in first_seen.items():
+        keys.setdefault(at, []).append(key)
+    times = [f"[{written(at)},{columns(some)}]" for at, some in keys.items()]
+    return f"[{','.join(times)}]"
 
 
 def unpack_memory(blob: bytes, shared: Shared) -> Memory:
     """The memory that was packed."""
-    pairs, gone, emptied, fell_at = unpack(blob)
+    parts = unpack(blob)
+    if isinstance(parts, list):  # before schema 3, with a time beside each key
+        parts = dict(zip(PARTS, parts, strict=True))
+        first_seen = by_key(parts["first_seen"], shared)
+    else:
+        first_seen = seen(parts["first_seen"], shared)
     return Memory(
-        first_seen=by_key(pairs, shared),
-        gone={tuple(key): at for key, at, _ in gone},
-        titles={tuple(key): title for key, _, title in gone},
-        emptied=by_key(emptied, shared),
-        fell_at=fell_at,
+        first_seen=first_seen,
+        gone={tuple(key): at for key, at, _ in parts["gone"]},
+        titles={tuple(key): title for key, _, title in parts["gone"]},
+        emptied=by_key(parts["emptied"], shared),
+        fell_at=parts["fell_at"],
     )
+
+
+def seen(times: Iterable[tuple[float, list[list[str]]]], shared: Shared) -> dict[Key, float]:
+    """What `by_time` was given."""
+    first_seen: dict[Key, float] = {}
+    for at, by_column in times:
+        # Without any column it is the one key that has no texts.
+        keys = zip(*(same(texts, shared) for texts in by_column), strict=True) if by_column else [()]
+        first_seen.update(zip(keys, repeat(at)))
+    return first_seen
 
 
 def pack_answer(answer: Recorded) -> bytes:
