@@ -17,11 +17,11 @@ class Redactor:
     """Strikes known secrets out of every event: the second fence, behind a type that does not show itself."""
 
     def __init__(self) -> None:
-        self._secrets: frozenset[str] = frozenset()
+        self._secrets: set[str] = set()
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Also strikes these out from now on; a token of old is still a token."""
-        self._secrets |= frozenset(filter(None, secrets))
+        self._secrets.update(filter(None, secrets))
 
     def __call__(self, _logger: object, _method: str, event: Event) -> Event:
         """One event on its way to the log."""

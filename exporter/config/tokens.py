@@ -18,6 +18,7 @@ ADVICE: Final = "paste the token from Manager > Settings > Integrations > Tokens
 _BOM: Final = "\ufeff"
 # Who pastes a token where a path or a variable's name belongs must not find it in a log.
 _LOOKS_LIKE_A_TOKEN: Final = re.compile(r"[^/._]{16,}|eyJ.*|.{250,}", re.DOTALL)
+_WORD: Final = re.compile(r"[!-~]+")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -76,6 +77,6 @@ def _token(text: str) -> str:
     token = text.strip().strip(_BOM).strip()
     if not token:
         raise _Unusable(f"is empty; {ADVICE}")
-    if not all("!" <= char <= "~" for char in token):
+    if not _WORD.fullmatch(token):
         raise _Unusable("holds more than one word of visible ASCII characters; paste the token alone")
     return token
