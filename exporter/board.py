@@ -6,6 +6,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from exporter import budget, schedule
+from exporter.agenda import Agenda
 from exporter.budget import Wait
 from exporter.model import Moment
 from exporter.poll import unknown
@@ -39,14 +40,17 @@ class Seat:
     spent: int = 0
     revision: int = 0
     wishes: set[str] = field(default_factory=set)  # lists that somebody asked for, until they are claimed next
-    told: OperationState | None = None  # until something changes: pages know by it what to render anew
     expires: float = inf  # wall time at which a change that is told comes of age
-    soonest: float = inf  # the first of the dues
 
     @property
     def name(self) -> str:
         """The operation's name."""
         return self.target.operation.name
+
+    @property
+    def soonest(self) -> float:
+        """The first of the dues."""
+        return min((due.uptime for due in self.dues.values()), default=inf)
 
     def due_after(self, uptime: float) -> float:
         """The first of the dues after that time."""
@@ -54,13 +58,20 @@ class Seat:
 
 
 class Board:
-    """All seats by name, filled from the storage. Not safe for two threads: its poller guards it."""
+    """All seats by name, filled from the storage. Not safe for two threads: its poller guards it.
+
+    `agenda` has the operations that are polled, each at the time of its first list, in seconds since boot.
+    """
 
     def __init__(self, setup: Setup, store: Store) -> None:
         self.setup = setup
         self.seats: dict[str, Seat] = {}
+        self.agenda = Agenda({})
         self._store = store
         self._is_blocked = False
+        self._told: dict[str, OperationState | None] = {}
+        self._stale: set[str] = set()  # operations of which something changed since they were told
+        self._expires = inf  # the first of the seats'; it may be of one that has gone
 
     def ask(self, seat: Seat, spec: UpstreamList, pace: float = 1.0) -> Ask:
         """The call of this list that the ledger is asked for."""
@@ -81,7 +92,14 @@ class Board:
 
     def expect(self, targets: Iterable[Target]) -> None:
         """Gives each of these operations a seat, an empty one where the storage has not said yet how it stands."""
-        self.seats = {each.operation.name: self.seats.get(each.operation.name) or Seat(each, "") for each in targets}
+        self.take([self.seats.get(each.operation.name) or Seat(each, "") for each in targets])
+
+    def take(self, seats: Iterable[Seat]) -> None:
+        """Has these seats and no others."""
+        self.seats = {seat.name: seat for seat in seats}
+        only = self.setup.only
+        self.agenda = Agenda({name: seat.soonest for name, seat in self.seats.items() if only is None or name in only})
+        self._told, self._stale = dict.fromkeys(self.seats), set(self.seats)
 
     def load(self, seats: Sequence[Seat], now: Moment) -> None:
         """Reads from the storage how the operations stand; StoreError."""
@@ -123,13 +141,18 @@ class Board:
 
     def tell(self, seat: Seat, now: Moment) -> None:
         """Sets the wall times of the dues as pages tell them; a list that waits for another has none of its own."""
-        seat.told = None
-        seat.soonest = min((due.uptime for due in seat.dues.values()), default=inf)
+        if self.seats.get(seat.name) is seat:
+            self.change(seat)
+            self.agenda.put(seat.name, seat.soonest)
         seat.next = {
             name: Next(now.wall + max(0.0, due.uptime - now.uptime), due.rule)
             for name, due in seat.dues.items()
             if due.uptime < inf
         }
+
+    def change(self, seat: Seat) -> None:
+        """Says that the operation is no longer as pages tell it."""
+        self._stale.add(seat.name)
 
     def is_reserved(self, seat: Seat) -> bool:
         """True while only the reserve of the token's calls is left."""
@@ -162,19 +185,22 @@ class Board:
             )
         )
 
-    def state(self, seat: Seat, now: Moment) -> OperationState:
-        """The operation as pages tell it; the same object until something of it changed."""
-        if seat.told is None:
-            seat.told = self._told(seat, now)
-            ends = (expiry(standing.recent, now.wall) for standing in seat.standings.values())
-            seat.expires = min((end for end in ends if end is not None), default=inf)
-        return seat.told
+    def states(self, now: Moment) -> tuple[OperationState, ...]:
+        """The operations as pages tell them; of each the same object until something of it changed."""
+        for name in self._stale:
+            self._told[name] = self._state(self.seats[name], now)
+        self._stale = set()
+        return tuple([told for told in self._told.values() if told])
 
     def expire(self, now: Moment) -> bool:
         """Forgets what was told of operations of which a change came of age; True when there is one."""
+        if now.wall < self._expires:
+            return False
         aged = [seat for seat in self.seats.values() if seat.expires <= now.wall]
         for seat in aged:
-            seat.told, seat.expires = None, inf
+            seat.expires = inf
+            self.change(seat)
+        self._expires = min((seat.expires for seat in self.seats.values()), default=inf)
         return bool(aged)
 
     def block(self, *, is_blocked: bool) -> bool:
@@ -182,8 +208,7 @@ class Board:
         if is_blocked == self._is_blocked:
             return False
         self._is_blocked = is_blocked
-        for seat in self.seats.values():
-            seat.told = None
+        self._stale = set(self.seats)
         return True
 
     def _read(self, seats: Sequence[Seat]) -> None:
@@ -194,7 +219,10 @@ class Board:
             seat.standings = {name: standings[seat.name, name] for name in names}
             seat.spent = spent.get(seat.token, 0)
 
-    def _told(self, seat: Seat, now: Moment) -> OperationState:
+    def _state(self, seat: Seat, now: Moment) -> OperationState:
+        ends = (expiry(standing.recent, now.wall) for standing in seat.standings.values())
+        seat.expires = min((end for end in ends if end is not None), default=inf)
+        self._expires = min(self._expires, seat.expires)
         # Of a list that could not be read nothing is told: counters that begin at 0 would seem to jump later.
         specs = [spec for spec in self.specs() if spec.name in seat.standings]
         return OperationState(

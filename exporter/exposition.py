@@ -171,8 +171,8 @@ def buckets(name: str, histogram: Histogram) -> Iterator[Sample]:
 
 
 def merged(samples: Samples) -> Mapping[Family, Iterable[Sample]]:
-    """The samples of each family together, since one family is yielded once per list."""
-    together: dict[Family, list[Sample]] = {}
+    """The samples of each family together, since one is yielded once per list; those yielded once as they are."""
+    together: dict[Family, Iterable[Sample]] = {}
     for family, some in samples:
-        together.setdefault(family, []).extend(some)
+        together[family] = (*together[family], *some) if family in together else some
     return together

@@ -14,18 +14,22 @@ Known = TypeVar("Known")
 def remember(
     memory: Memory, before: Sequence[Row], after: Sequence[Row], spec: UpstreamList, now: float, retention: float
 ) -> Memory:
-    """The memory after `after` was believed in place of `before`; what is gone longer than `retention` is dropped."""
+    """The memory after `after` was believed in place of `before`; what is gone longer than `retention` is dropped.
+
+    Where nothing is new it is the memory itself, by which others see at a glance that nothing changed.
+    """
     old, new = titles(before), titles(after)
     gone = departed(memory.gone, old, new, now, retention)
     called = {**memory.titles, **old}
     first_seen = dict.fromkeys((*new, *gone), now) | dict(memory.first_seen)  # a damaged memory knows none of them
-    return Memory(
+    made = Memory(
         first_seen={key: first_seen[key] for key in (*new, *gone)},
         gone=gone,
         titles={key: called[key] for key in gone},
         emptied=departed(memory.emptied, groups(before, spec), groups(after, spec), now, retention),
         fell_at=now if fell(before, after, spec.falls) else memory.fell_at,
     )
+    return memory if made == memory else made
 
 
 def titles(rows: Iterable[Row]) -> dict[Key, str]:

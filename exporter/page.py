@@ -5,16 +5,17 @@ refuses families that interleave.
 """
 
 from collections.abc import Iterable, Mapping
+from operator import is_not
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
 from exporter import exposition, pieces
 from exporter.checksums import Sums
 from exporter.encoding import END, Format, Lines, header, rendered
 from exporter.exposition import merged, of_exporter, of_operation
-from exporter.model import Family
-from exporter.pieces import Piece, Stream
-from exporter.spec import UpstreamList
+from exporter.model import Family, Sample
+from exporter.pieces import NOTHING, Piece, Stream
+from exporter.spec import Derived, UpstreamList
 from exporter.state import OperationState, State
 from exporter.vitals import Vitals
 
@@ -23,15 +24,7 @@ OWN: Final = ""  # stands for the exporter among the names; no operation has thi
 NO_LINES: Final[Lines] = {}
 
 
-class Section(NamedTuple):
-    """One family: the pieces of its blocks, and the checksum and the size of all of them."""
-
-    pieces: tuple[Piece, ...] = ()
-    crc: int = 0
-    size: int = 0
-
-
-NOTHING: Final = Section()
+Section = tuple[Piece, ...]  # one family: its piece of each block, of which some may be empty
 
 
 class Page:
@@ -79,12 +72,15 @@ class Page:
 
 
 class Binder:
-    """Puts the sections of a page under their headers, in one piece; by what it bound last, the next one is cheap."""
+    """Puts the sections of a page under their headers, in one piece; by what it bound last, the next one is cheap.
 
-    def __init__(self, families: tuple[Family, ...], form: Format) -> None:
+    `blocks` is how many pieces a section has.
+    """
+
+    def __init__(self, families: tuple[Family, ...], blocks: int, form: Format) -> None:
         self._headers = {family: pieces.piece((header(family, form),)) for family in families}
-        self._last: dict[Family, Section] = dict.fromkeys(families, NOTHING)
-        self._sums = Sums(2 * len(families))
+        self._last = dict.fromkeys(families, (NOTHING,) * (1 + blocks))
+        self._sums = Sums(len(families) * (1 + blocks))
         self._lock = Lock()
 
     def header(self, family: Family) -> Piece:
@@ -93,19 +89,16 @@ class Binder:
 
     def bound(self, sections: Mapping[Family, Section]) -> Piece:
         """The whole page in the order of its families."""
+        whole = {family: (self._headers[family], *section) for family, section in sections.items()}
         with self._lock:
             for place, (family, last) in enumerate(self._last.items()):
-                section = sections.get(family, NOTHING)
-                if section is not last:
-                    self._set(place, family, section)
+                fresh = whole.get(family, (NOTHING,) * len(last))
+                self._last[family] = fresh
+                for number, (each, former) in enumerate(zip(fresh, last, strict=True), place * len(last)):
+                    if each is not former:
+                        self._sums.put(number, each.crc, each.size)
             total = self._sums.total()
-        parts = (each for family, section in sections.items() for each in (self._headers[family], *section.pieces))
-        return pieces.joined(parts, total)
-
-    def _set(self, place: int, family: Family, section: Section) -> None:
-        self._last[family] = section
-        for side, each in enumerate((self._headers[family] if section.size else NOTHING, section)):
-            self._sums.put(2 * place + side, each.crc, each.size)
+        return pieces.joined((each for parts in whole.values() for each in parts), total)
 
 
 class Grid:
@@ -116,10 +109,14 @@ class Grid:
         self.lines: dict[str, Lines] = dict.fromkeys((*names, OWN), NO_LINES)
         self._blocks = [*(names[start : start + BLOCK] for start in range(0, len(names), BLOCK)), (OWN,)]
         self._places = {name: place for place, block in enumerate(self._blocks) for name in block}
-        self._rows: dict[Family, dict[int, Piece]] = {family: {} for family in families}
-        self._sums = {family: Sums(len(self._blocks)) for family in self._rows}
+        self._rows = {family: [NOTHING] * len(self._blocks) for family in families}
         self._touched: dict[Family, set[int]] = {}
         self._sections: dict[Family, Section] = {}
+
+    @property
+    def blocks(self) -> int:
+        """How many there are."""
+        return len(self._blocks)
 
     def put(self, name: str, fresh: Lines) -> None:
         """Sets the lines of one operation, or of the exporter; what is equal to before stays, in one copy."""
@@ -134,18 +131,15 @@ class Grid:
         for family, places in self._touched.items():
             row = self._rows[family]
             for place in places:
-                self._press(row, place, family)
-            self._sections[family] = Section(tuple([row[place] for place in sorted(row)]), *self._sums[family].total())
+                row[place] = self._pressed(place, family)
+            self._sections[family] = tuple(row)
         self._touched = {}
-        return {family: self._sections[family] for family, row in self._rows.items() if row}
+        some = {family: self._sections.get(family, ()) for family in self._rows}
+        return {family: section for family, section in some.items() if any(each.size for each in section)}
 
-    def _press(self, row: dict[int, Piece], place: int, family: Family) -> None:
+    def _pressed(self, place: int, family: Family) -> Piece:
         source = tuple([lines for name in self._blocks[place] if (lines := self.lines[name].get(family))])
-        row.pop(place, None)
-        if source:
-            row[place] = pieces.piece(source)
-        made = row.get(place, NOTHING)
-        self._sums[family].put(place, made.crc, made.size)
+        return pieces.piece(source) if source else NOTHING
 
 
 class Renderer:
@@ -155,25 +149,42 @@ class Renderer:
         self._lists = lists
         self._families = exposition.families(lists)
         self._vitals = vitals
-        self._binders = {form: Binder(self._families, form) for form in (Format.TEXT, Format.OPENMETRICS)}
         self._told: tuple[OperationState, ...] = ()
-        self._grid = Grid((), self._families)
+        self._begin(())
 
     def page(self, state: State) -> Page:
         """The page of this state."""
         for each in self._changed(state.operations):
-            self._grid.put(each.operation.name, rendered(merged(of_operation(each, self._lists))))
+            name = each.operation.name
+            self._grid.put(name, self._rendered(name, merged(of_operation(each, self._lists))))
         self._grid.put(OWN, rendered(merged(of_exporter(state))))
         return Page(self._grid, self._grid.sections(), self._binders, self._vitals)
+
+    def _rendered(self, name: str, samples: Mapping[Family, Iterable[Sample]]) -> Lines:
+        """The lines of one operation; those that follow from the same values as before are taken over."""
+        lines, last = self._grid.lines[name], self._derived.get(name, {})
+        derived = {family: some for family, some in samples.items() if isinstance(some, Derived)}
+        kept = {family: lines[family] for family in lines if family in derived and derived[family] == last.get(family)}
+        self._derived[name] = derived
+        return {**rendered({family: some for family, some in samples.items() if family not in kept}), **kept}
 
     def _changed(self, told: tuple[OperationState, ...]) -> list[OperationState]:
         """The operations that are not as they were; all of them where they are others."""
         before, self._told = self._told, told
-        names = tuple([each.operation.name for each in told])
-        if names == self._grid.names:
-            return [each for each, last in zip(told, before, strict=True) if each is not last]
-        self._grid = Grid(names, self._families)
+        if len(told) == len(before):
+            places = [place for place, is_new in enumerate(map(is_not, told, before)) if is_new]
+            if all(told[place].operation.name == before[place].operation.name for place in places):
+                return [told[place] for place in places]
+        self._begin(tuple([each.operation.name for each in told]))
         return list(told)
+
+    def _begin(self, names: tuple[str, ...]) -> None:
+        """Forgets what was made for other operations than these."""
+        self._grid = Grid(names, self._families)
+        self._binders = {
+            form: Binder(self._families, self._grid.blocks, form) for form in (Format.TEXT, Format.OPENMETRICS)
+        }
+        self._derived: dict[str, Mapping[Family, Derived]] = {}
 
 
 def same(fresh: bytes, last: bytes | None) -> bytes:

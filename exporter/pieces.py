@@ -8,7 +8,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from exporter.checksums import combined
 
@@ -19,6 +19,7 @@ RAW: Final = -zlib.MAX_WBITS
 # that it has to be small there, since then a view of the bytes that lie here anyway.
 CHUNK: Final = 1_048_576 if sys.version_info >= (3, 12) else 65_536
 COPY: Final = 65_536
+FOR_FEW: Final = (-13, 6)  # window and memory that serve up to SMALL bytes
 SMALL: Final = 16_384  # bytes up to which a copy is cheaper than one more part for the kernel
 FEW: Final = 16  # parts of a batch
 Parts = tuple[bytes, ...]
@@ -35,6 +36,9 @@ class Piece(NamedTuple):
     size: int
 
 
+NOTHING: Final = Piece((), b"", 0, 0)
+
+
 class Stream(NamedTuple):
     """Bytes on their way: how many, and batch by batch."""
 
@@ -44,12 +48,15 @@ class Stream(NamedTuple):
 
 def piece(plain: Parts) -> Piece:
     """The parts with their compressed form."""
-    squeeze = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
-    deflated = [squeeze.compress(part) for part in plain]
-    crc = 0
-    for part in plain:
-        crc = zlib.crc32(part, crc)
-    return Piece((plain,), b"".join((*deflated, squeeze.flush(zlib.Z_FULL_FLUSH))), crc, sum(map(len, plain)))
+    text = b"".join(plain)
+    squeeze = deflater(len(text))
+    deflated = squeeze.compress(text) + squeeze.flush(zlib.Z_FULL_FLUSH)
+    return Piece((plain,), deflated, zlib.crc32(text), len(text))
+
+
+def deflater(size: int) -> Any:
+    """What compresses so many bytes; of few ones most of the time would go into making room for many."""
+    return zlib.compressobj(LEVEL, zlib.DEFLATED, *((RAW, zlib.DEF_MEM_LEVEL) if size > SMALL else FOR_FEW))
 
 
 def whole(pieces: Iterable[Piece]) -> Piece:
@@ -76,7 +83,7 @@ def plain(start: Piece, rest: bytes) -> Stream:
 
 def gzipped(start: Piece, rest: bytes) -> Stream:
     """One gzip member of both."""
-    squeeze = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
+    squeeze = deflater(len(rest))
     trailer = struct.pack("<II", zlib.crc32(rest, start.crc), (start.size + len(rest)) & 0xFFFFFFFF)
     end = b"".join((squeeze.compress(rest), squeeze.flush(), trailer))
     return Stream(len(GZIP_HEADER) + len(start.deflated) + len(end), batches((GZIP_HEADER, start.deflated, end)))

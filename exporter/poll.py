@@ -69,7 +69,12 @@ def understand(
 
 
 def kept(known: tuple[Row, ...], rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """The rows, in place of each the equal one that was known: memory that lasts is not mixed with an answer's."""
+    """The rows, in place of each the equal one that was known: memory that lasts is not mixed with an answer's.
+
+    Where all are equal it is what was known itself, by which others see at a glance that nothing changed.
+    """
+    if rows == known:
+        return known
     same = dict(zip(known, known, strict=True))
     return tuple(map(same.get, rows, rows))
 

@@ -4,7 +4,7 @@ Meets the pages in one immutable state that it hands on; touches no metric and n
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import inf
 from threading import Condition, RLock
@@ -175,7 +175,7 @@ class Poller:
             seat.revision = revisions.get(seat.name, 0)
         self._board.load(seats, now)
         self._created = self._store.created()
-        self._board.seats = {seat.name: seat for seat in seats}
+        self._board.take(seats)
         return True
 
     def _follow(self) -> None:
@@ -208,9 +208,8 @@ class Poller:
         order = {spec.name: place for place, spec in enumerate(self._board.specs())}
         ready = [
             (due.uptime if not due.first else 0.0, order[name], operation, name)
-            for operation, seat in self._chosen()
-            if seat.soonest <= now.uptime
-            for name, due in seat.dues.items()
+            for operation in self._board.agenda.due(now.uptime)
+            for name, due in self._board.seats[operation].dues.items()
             if due.uptime <= now.uptime and (operation, name) not in self._done
         ]
         for _, _, operation, name in sorted(ready):
@@ -219,11 +218,6 @@ class Poller:
             is_due = seat.dues[name].uptime <= now.uptime
             if is_due and self._has_room(operation) and self._keeper.may_try(now.uptime):
                 self._claim(seat, self._board.setup.lists[name])
-
-    def _chosen(self) -> Iterable[tuple[str, Seat]]:
-        """The operations that are polled, by name."""
-        only, seats = self._board.setup.only, self._board.seats
-        return seats.items() if only is None else [(name, seats[name]) for name in seats if name in only]
 
     def _has_room(self, operation: str) -> bool:
         """True when one more call may be under way: at all, to this server, and on this token."""
@@ -246,7 +240,7 @@ class Poller:
             self._is_news = True
         elif claim is not None:
             seat.spent += 1
-            seat.told = None
+            self._board.change(seat)
             seat.wishes.discard(spec.name)
             if self._board.setup.eager:
                 self._done.add((seat.name, spec.name))
@@ -336,7 +330,7 @@ class Poller:
         self._is_news = False
         self._publish(
             State(
-                operations=tuple([self._board.state(seat, now) for seat in self._board.seats.values()]),
+                operations=self._board.states(now),
                 durations=self._durations,
                 storage_healthy=self._keeper.is_healthy,
                 created=self._created,
@@ -346,12 +340,10 @@ class Poller:
     def _until_next(self) -> float:
         """Seconds until something comes due; what was due in this turn had its chance, and waits for a landing."""
         began = self.began.uptime
-        dues = [
-            seat.soonest if seat.soonest > began else seat.due_after(began)
-            for name, seat in self._chosen()
-            if name not in self._flights
-        ]
-        return max(0.0, min(dues, default=began + LONGEST) - self._clock.now().uptime)
+        board = self._board
+        waiting = [board.seats[name].due_after(began) for name in board.agenda.due(began) if name not in self._flights]
+        soonest = min((board.agenda.next(), *waiting))
+        return LONGEST if soonest == inf else max(0.0, soonest - self._clock.now().uptime)
 
     def _attempt(self, work: Callable[[], Done]) -> Done | None:
         return self._keeper.attempt(work, self._clock.now().uptime)

@@ -203,7 +203,7 @@ class Connection(HttpToolsProtocol):
             # asyncio would go on to watch a socket that failed, under a number that the next connection may have.
             if self.transport.is_closing():
                 break
-            self.transport.writelines(batch)
+            self._hand_over(batch)
             if self.flow.write_paused:
                 task = self.loop.create_task(self._give_rest(cycle, ready))
                 self.tasks.add(task)
@@ -226,8 +226,21 @@ class Connection(HttpToolsProtocol):
             await self.flow.drain()
             if cycle.disconnected or self.transport.is_closing():
                 break
-            self.transport.writelines(batch)
+            self._hand_over(batch)
         self._finish(cycle, ready)
+
+    def _hand_over(self, batch: Sequence[bytes | memoryview]) -> None:
+        """Gives the batch to asyncio: whole, or its end by itself where the reader lags behind.
+
+        asyncio learns of a reader that stalls from `write` alone: since Python 3.12 it forgets to look in `writelines`,
+        and all that is left of a page would be kept for each of them.
+        """
+        if not self.transport.get_write_buffer_size():
+            self.transport.writelines(batch)
+            return
+        *most, last = batch
+        self.transport.writelines(most)
+        self.transport.write(last)
 
     def _finish(self, cycle: RequestResponseCycle, ready: Ready) -> None:
         ready.done()

@@ -1,6 +1,6 @@
 """What an upstream list is: how to ask, read, compare and show it. Knows no list by name."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,18 @@ class Watch(NamedTuple):
 
 
 Samples = Iterable[tuple[Family, Iterable[Sample]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Samples that follow from some values alone: who has those of equal values need not make them again."""
+
+    make: Callable[..., Iterable[Sample]]
+    values: tuple[object, ...]
+
+    def __iter__(self) -> Iterator[Sample]:
+        """The samples."""
+        return iter(self.make(*self.values))
 
 
 @dataclass(frozen=True, slots=True)

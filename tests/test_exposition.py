@@ -41,11 +41,12 @@ def operation(standing: Standing | None = None, **changes) -> OperationState:
 
 def told(samples) -> dict[str, list[tuple[dict[str, str], float]]]:
     """Labels and values by family; families without samples are left out."""
+    every = {family: list(some) for family, some in merged(samples).items()}
     return {
         family.name: [
             (dict(zip(family.labels, each.labels, strict=True)) | dict(each.extra), each.value) for each in some
         ]
-        for family, some in merged(samples).items()
+        for family, some in every.items()
         if some
     }
 
@@ -181,7 +182,7 @@ def test_a_family_that_is_yielded_twice_is_one_with_all_its_samples() -> None:
     one, other = Family("a", "gauge", "A.", ("x",)), Family("b", "gauge", "B.")
     first, second = Sample(("1",), 1), Sample(("2",), 2)
 
-    assert merged([(one, [first]), (other, []), (one, iter([second]))]) == {one: [first, second], other: []}
+    assert merged([(one, [first]), (other, []), (one, iter([second]))]) == {one: (first, second), other: []}
 
 
 def test_every_family_has_a_name_of_its_own_a_type_and_a_sentence() -> None:

@@ -233,6 +233,26 @@ def test_an_answer_is_done_when_it_is_written_or_lost(is_read) -> None:
     assert done == [True]
 
 
+def test_a_reader_that_stalls_is_given_no_more_than_it_makes_room_for() -> None:
+    given: list[int] = []
+
+    def batches() -> Iterator[list[bytes]]:
+        for number in range(LARGE // 100_000):
+            given.append(number)
+            yield [b"x" * 50_000, b"x" * 50_000]
+
+    def ready(_: object) -> Ready:
+        return Ready(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % LARGE, batches(), lambda: None)
+
+    with served(ready, answer=5.0) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST)
+        time.sleep(0.3)
+
+        assert len(given) < LARGE // 100_000 // 2
+        assert took(connection, LARGE)
+    assert len(given) == LARGE // 100_000
+
+
 def test_who_does_not_read_the_answer_to_its_second_request_is_put_out_too(serving) -> None:
     with serving(request=5.0) as (connect, patience), connect() as connection:
         connection.sendall(REQUEST + REQUEST.replace(b"/ ", b"/large "))

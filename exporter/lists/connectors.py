@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 from exporter.model import MINUTE, Change, ChangeKind, Family, Key, Row, Sample
 from exporter.recent import told
 from exporter.records import text
-from exporter.spec import Samples, UpstreamList, Watch
-from exporter.state import OperationState, Standing
+from exporter.spec import Derived, Samples, UpstreamList, Watch
+from exporter.state import OperationState
 
 NAME: Final = "connectors"
 NOT_ROUTED: Final = frozenset({"", "0"})  # "0" stands for "none" in another API of the vendor's samples
@@ -110,23 +110,28 @@ CHANGED: Final = Family(
 )
 
 
-def counts(standing: Standing) -> Mapping[Key, int]:
-    """Connectors by group; 0 for a group that had some within the retention."""
-    rows = standing.snapshot.rows if standing.snapshot else ()
-    return dict.fromkeys(standing.memory.emptied, 0) | Counter(map(group, rows))
+def counts(operation: str, rows: Iterable[Row], emptied: Iterable[Key]) -> Iterator[Sample]:
+    """One sample per group; 0 for a group that had connectors within the retention."""
+    for pair, count in (dict.fromkeys(emptied, 0) | Counter(map(group, rows))).items():
+        yield Sample((operation, *pair), count)
 
 
-def info(operation: str, rows: Iterable[Row], *, names: bool) -> Iterator[Sample]:
+def info(operation: str, rows: Iterable[Row], names: bool) -> Iterator[Sample]:  # noqa: FBT001 - Derived knows no names
     """One sample per connector; a row that stands twice is one series."""
     for row in dict.fromkeys(rows):
         channel, connector_id, rp_id, name = row
         yield Sample((operation, channel, connector_id, rp_id, name if names else ""), 1)
 
 
-def changes(operation: str, standing: Standing) -> Iterator[Sample]:
+def first_seen(operation: str, rows: Iterable[Row], since: Mapping[Key, float]) -> Iterator[Sample]:
+    """One sample per connector that is remembered."""
+    for key in dict.fromkeys(row.key for row in rows):
+        if key in since:
+            yield Sample((operation, *key), since[key])
+
+
+def changes(operation: str, rows: Iterable[Row], counted: Mapping[tuple[str, str], int]) -> Iterator[Sample]:
     """How often each kind of change was seen, from 0 for every channel that the operation has or had."""
-    counted = standing.tally.changes
-    rows = standing.snapshot.rows if standing.snapshot else ()
     channels = dict.fromkeys((*(row.key[0] for row in rows), *(channel for channel, _ in counted)))
     for channel in channels:
         for kind in ChangeKind:
@@ -145,16 +150,15 @@ def samples(state: OperationState) -> Samples:
     yield EXPECTED, (Sample((name, channel), n) for channel, n in state.operation.expect.items())
     if standing.snapshot is None:
         return
-    yield CONNECTORS, (Sample((name, *pair), n) for pair, n in counts(standing).items())
-    yield INFO, info(name, standing.snapshot.rows, names=state.names)
-    keys = dict.fromkeys(row.key for row in standing.snapshot.rows)
-    first_seen = standing.memory.first_seen
-    yield FIRST_SEEN, (Sample((name, *key), first_seen[key]) for key in keys if key in first_seen)
-    yield CHANGES, changes(name, standing)
+    rows, memory = standing.snapshot.rows, standing.memory
+    yield CONNECTORS, Derived(counts, (name, rows, memory.emptied))
+    yield INFO, Derived(info, (name, rows, state.names))
+    yield FIRST_SEEN, Derived(first_seen, (name, rows, memory.first_seen))
+    yield CHANGES, Derived(changes, (name, rows, standing.tally.changes))
     yield CHANGED, (changed(name, each.shown(names=state.names)) for each in told(standing.recent, state.at))
     if standing.held is not None:
         since = standing.held.at
-        yield MISSING, (each._replace(value=since) for each in info(name, standing.held.missing, names=state.names))
+        yield MISSING, (each._replace(value=since) for each in info(name, standing.held.missing, state.names))
 
 
 LIST: Final = UpstreamList(

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from exporter.model import MINUTE, Family, Key, Row, Sample
 from exporter.records import text
-from exporter.spec import Samples, UpstreamList
+from exporter.spec import Derived, Samples, UpstreamList
 from exporter.state import OperationState
 
 NAME: Final = "routing_points"
@@ -63,6 +63,12 @@ FLOW_ACTIVE: Final = Family(
 )
 
 
+def info(operation: str, rows: Iterable[Row]) -> Iterator[Sample]:
+    """One sample per routing point and name."""
+    for title in dict.fromkeys((*row.key, row.title) for row in rows):
+        yield Sample((operation, *title), 1)
+
+
 def flows(operation: str, rows: Iterable[Row]) -> Iterator[Sample]:
     """One sample per known flow; of rows with one id the first that knows the flow speaks."""
     told: set[Key] = set()
@@ -79,9 +85,8 @@ def samples(state: OperationState) -> Samples:
     name, snapshot = state.operation.name, state.standing(NAME).snapshot
     if snapshot is None:
         return
-    titles = dict.fromkeys((*row.key, row.title) for row in snapshot.rows)
-    yield INFO, (Sample((name, *title), 1) for title in titles)
-    yield FLOW_ACTIVE, flows(name, snapshot.rows)
+    yield INFO, Derived(info, (name, snapshot.rows))
+    yield FLOW_ACTIVE, Derived(flows, (name, snapshot.rows))
 
 
 LIST: Final = UpstreamList(

@@ -221,13 +221,14 @@ class Orphan(NamedTuple):
 def orphans(db: sqlite3.Connection, is_live: IsLive) -> list[Orphan]:
     """The calls that nobody will finish, oldest first."""
     rows = db.execute(
-        f"SELECT operation, list, token, {COLUMNS} FROM call WHERE outcome IS NULL ORDER BY id"  # noqa: S608 - fixed names
+        f"SELECT operation, list, token, {COLUMNS} FROM call WHERE outcome IS NULL"  # noqa: S608 - fixed names
     ).fetchall()
-    return [
+    # Put in order here: SQLite would read all calls in their order rather than the few of its index.
+    return sorted(
         Orphan(rest[-1], operation, name, token, call(tuple(rest), is_live))
         for operation, name, token, *rest in rows
         if not is_live(rest[-2], rest[-1])
-    ]
+    )
 
 
 def bury(db: sqlite3.Connection, orphan: Orphan, now: Moment) -> None:
