@@ -11,17 +11,17 @@ from typing import Final
 
 from exporter import exposition, pieces
 from exporter.checksums import Sums
-from exporter.encoding import END, Format, Lines, header, rendered
+from exporter.encoding import END, Format, header, rendered
 from exporter.exposition import merged, of_exporter, of_operation
 from exporter.model import Family, Sample
-from exporter.pieces import NOTHING, Piece, Stream
+from exporter.pieces import NOTHING, Part, Piece, Stream, opened, packed
 from exporter.spec import Derived, UpstreamList
 from exporter.state import OperationState, State
 from exporter.vitals import Vitals
 
 BLOCK: Final = 32  # operations whose lines of one family are compressed together
 OWN: Final = ""  # stands for the exporter among the names; no operation has this one
-NO_LINES: Final[Lines] = {}
+ROOMY: Final = 15 * 2**20  # bytes of lines that are kept as they are; more of them are packed
 
 
 Section = tuple[Piece, ...]  # one family: its piece of each block, of which some may be empty
@@ -33,7 +33,7 @@ class Page:
     def __init__(
         self, grid: "Grid", sections: Mapping[Family, Section], binders: Mapping[Format, "Binder"], vitals: Vitals
     ) -> None:
-        self._lines = dict(grid.lines)
+        self._places = grid.places
         self._sections = sections
         self._binders = binders
         self._vitals = vitals
@@ -65,10 +65,11 @@ class Page:
 
     def _part(self, binder: "Binder", names: frozenset[str]) -> Iterable[Piece]:
         """The families of these operations, each with its header."""
-        some = [self._lines[name] for name in self.operations if name in names]
-        for family in self._sections:
-            if lines := tuple([each[family] for each in some if family in each]):
-                yield from (binder.header(family), pieces.piece(lines))
+        places = [self._places[name] for name in self.operations if name in names]
+        for family, section in self._sections.items():
+            lines = [section[block].parts[place] for block, place in places if section[block].parts]
+            if any(lines):
+                yield from (binder.header(family), pieces.piece(tuple(lines)))
 
 
 class Binder:
@@ -102,44 +103,48 @@ class Binder:
 
 
 class Grid:
-    """The pieces of all families, block by block of operations; the last block is the exporter's own."""
+    """The lines of all families, block by block of operations, and their pieces; the last block is the exporter's own.
+
+    What is beyond `ROOMY` bytes of lines is kept packed.
+    """
 
     def __init__(self, names: tuple[str, ...], families: Iterable[Family]) -> None:
         self.names = names
-        self.lines: dict[str, Lines] = dict.fromkeys((*names, OWN), NO_LINES)
-        self._blocks = [*(names[start : start + BLOCK] for start in range(0, len(names), BLOCK)), (OWN,)]
-        self._places = {name: place for place, block in enumerate(self._blocks) for name in block}
-        self._rows = {family: [NOTHING] * len(self._blocks) for family in families}
+        widths = [len(names[start : start + BLOCK]) for start in range(0, len(names), BLOCK)]
+        self.blocks = 1 + len(widths)
+        self.places = {name: divmod(number, BLOCK) for number, name in enumerate(names)} | {OWN: (len(widths), 0)}
+        self._lines: dict[Family, list[list[Part]]] = {
+            family: [[b""] * width for width in (*widths, 1)] for family in families
+        }
         self._touched: dict[Family, set[int]] = {}
-        self._sections: dict[Family, Section] = {}
+        self._sections: dict[Family, Section] = dict.fromkeys(self._lines, (NOTHING,) * self.blocks)
+        self._size = 0
 
-    @property
-    def blocks(self) -> int:
-        """How many there are."""
-        return len(self._blocks)
+    def part(self, name: str, family: Family) -> Part:
+        """The lines of one operation in one family."""
+        block, place = self.places[name]
+        return self._lines[family][block][place]
 
-    def put(self, name: str, fresh: Lines) -> None:
+    def put(self, name: str, fresh: Mapping[Family, Part]) -> None:
         """Sets the lines of one operation, or of the exporter; what is equal to before stays, in one copy."""
-        last = self.lines[name]
-        for family in {**last, **fresh}:
-            if last.get(family) != fresh.get(family):
-                self._touched.setdefault(family, set()).add(self._places[name])
-        self.lines[name] = {family: same(lines, last.get(family)) for family, lines in fresh.items()}
+        block, place = self.places[name]
+        for family, blocks in self._lines.items():
+            last, part = blocks[block][place], fresh.get(family, b"")
+            if part is not last and part != opened(last):
+                self._size += len(part) - len(last)
+                blocks[block][place] = packed(part) if self._size > ROOMY else part
+                self._touched.setdefault(family, set()).add(block)
 
     def sections(self) -> Mapping[Family, Section]:
         """Each family that has a sample, in the order of the page; only what was touched is put together anew."""
-        for family, places in self._touched.items():
-            row = self._rows[family]
-            for place in places:
-                row[place] = self._pressed(place, family)
+        for family, blocks in self._touched.items():
+            row = list(self._sections[family])
+            for block in blocks:
+                parts = tuple(self._lines[family][block])
+                row[block] = pieces.piece(parts) if any(parts) else NOTHING
             self._sections[family] = tuple(row)
         self._touched = {}
-        some = {family: self._sections.get(family, ()) for family in self._rows}
-        return {family: section for family, section in some.items() if any(each.size for each in section)}
-
-    def _pressed(self, place: int, family: Family) -> Piece:
-        source = tuple([lines for name in self._blocks[place] if (lines := self.lines[name].get(family))])
-        return pieces.piece(source) if source else NOTHING
+        return {family: section for family, section in self._sections.items() if any(each.size for each in section)}
 
 
 class Renderer:
@@ -160,11 +165,11 @@ class Renderer:
         self._grid.put(OWN, rendered(merged(of_exporter(state))))
         return Page(self._grid, self._grid.sections(), self._binders, self._vitals)
 
-    def _rendered(self, name: str, samples: Mapping[Family, Iterable[Sample]]) -> Lines:
+    def _rendered(self, name: str, samples: Mapping[Family, Iterable[Sample]]) -> Mapping[Family, Part]:
         """The lines of one operation; those that follow from the same values as before are taken over."""
-        lines, last = self._grid.lines[name], self._derived.get(name, {})
+        last = self._derived.get(name, {})
         derived = {family: some for family, some in samples.items() if isinstance(some, Derived)}
-        kept = {family: lines[family] for family in lines if family in derived and derived[family] == last.get(family)}
+        kept = {family: self._grid.part(name, family) for family, some in derived.items() if some == last.get(family)}
         self._derived[name] = derived
         return {**rendered({family: some for family, some in samples.items() if family not in kept}), **kept}
 
@@ -185,8 +190,3 @@ class Renderer:
             form: Binder(self._families, self._grid.blocks, form) for form in (Format.TEXT, Format.OPENMETRICS)
         }
         self._derived: dict[str, Mapping[Family, Derived]] = {}
-
-
-def same(fresh: bytes, last: bytes | None) -> bytes:
-    """The last bytes where the fresh ones equal them, so that one copy stays in memory."""
-    return last if last == fresh else fresh

@@ -8,6 +8,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from exporter.checksums import combined
@@ -21,16 +22,31 @@ CHUNK: Final = 1_048_576 if sys.version_info >= (3, 12) else 65_536
 COPY: Final = 65_536
 FOR_FEW: Final = (-13, 6)  # window and memory that serve up to SMALL bytes
 SMALL: Final = 16_384  # bytes up to which a copy is cheaper than one more part for the kernel
+WORTHY: Final = 4096  # bytes from which on packing saves more than it costs
 FEW: Final = 16  # parts of a batch
-Parts = tuple[bytes, ...]
 Buffer = bytes | memoryview
 Batch = Sequence[Buffer]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Bytes in their compressed form, and how many they are."""
+
+    deflated: bytes
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+
+Part = bytes | Packed
+Parts = tuple[Part, ...]
 
 
 class Piece(NamedTuple):
     """Some bytes: plain, as parts that others keep too; deflated up to a full flush; checksum and number."""
 
-    plain: tuple[Parts, ...]
+    parts: Parts
     deflated: bytes
     crc: int
     size: int
@@ -46,12 +62,22 @@ class Stream(NamedTuple):
     batches: Iterator[Batch]
 
 
-def piece(plain: Parts) -> Piece:
+def packed(part: Part) -> Part:
+    """The part packed, where that is worth its while."""
+    return part if isinstance(part, Packed) or len(part) < WORTHY else Packed(zlib.compress(part, 1), len(part))
+
+
+def opened(part: Part) -> bytes:
+    """The bytes of the part."""
+    return zlib.decompress(part.deflated) if isinstance(part, Packed) else part
+
+
+def piece(parts: Parts) -> Piece:
     """The parts with their compressed form."""
-    text = b"".join(plain)
+    text = b"".join(map(opened, parts))
     squeeze = deflater(len(text))
     deflated = squeeze.compress(text) + squeeze.flush(zlib.Z_FULL_FLUSH)
-    return Piece((plain,), deflated, zlib.crc32(text), len(text))
+    return Piece(parts, deflated, zlib.crc32(text), len(text))
 
 
 def deflater(size: int) -> Any:
@@ -71,14 +97,13 @@ def whole(pieces: Iterable[Piece]) -> Piece:
 def joined(pieces: Iterable[Piece], total: tuple[int, int]) -> Piece:
     """The same where checksum and size of all together are known."""
     together = tuple(pieces)
-    plain = tuple([parts for each in together for parts in each.plain])
-    return Piece(plain, b"".join([each.deflated for each in together]), *total)
+    parts = tuple([part for each in together for part in each.parts if part])
+    return Piece(parts, b"".join([each.deflated for each in together]), *total)
 
 
 def plain(start: Piece, rest: bytes) -> Stream:
     """The bytes of both; what lies in memory is not copied as a whole."""
-    parts = (part for parts in start.plain for part in parts)
-    return Stream(start.size + len(rest), batches((*parts, rest)))
+    return Stream(start.size + len(rest), batches(map(opened, (*start.parts, rest))))
 
 
 def gzipped(start: Piece, rest: bytes) -> Stream:

@@ -59,7 +59,7 @@ def test_a_piece_stands_in_any_place() -> None:
 def test_a_piece_keeps_the_parts_it_was_given() -> None:
     part = b"x" * 1000
 
-    assert pieces.piece((part,)).plain[0][0] is part
+    assert pieces.piece((part,)).parts[0] is part
 
 
 SIZES = [
