@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from exporter import exposition, pieces
 from exporter.checksums import Sums
-from exporter.encoding import END, Format, Lines, header, rendered
+from exporter.encoding import Format, Lines, header, rendered
 from exporter.exposition import merged, of_exporter, of_operation
 from exporter.model import Family
 from exporter.pieces import Piece, Stream
@@ -21,6 +21,7 @@ from exporter.vitals import Vitals
 BLOCK: Final = 32  # operations whose lines of one family are compressed together
 OWN: Final = ""  # stands for the exporter among the names; no operation has this one
 NO_LINES: Final[Lines] = {}
+NO_VITALS: Final = Vitals()
 
 
 class Section(NamedTuple):
@@ -51,8 +52,7 @@ class Page:
     def stream(self, form: Format, *, compress: bool, names: frozenset[str] | None = None) -> Stream:
         """The whole page, or the own families of some operations; those that are not there say nothing."""
         start = self._whole(form, names)
-        now = b"" if names is not None else self._vitals.text(form)
-        rest = now + (END if form is Format.OPENMETRICS else b"")
+        rest = (self._vitals if names is None else NO_VITALS).filled(form)
         return (pieces.gzipped if compress else pieces.plain)(start, rest)
 
     def body(self, form: Format, *, compress: bool, names: frozenset[str] | None = None) -> bytes:
@@ -61,14 +61,14 @@ class Page:
         return b"".join([part for batch in stream.batches for part in batch])
 
     def _whole(self, form: Format, names: frozenset[str] | None) -> Piece:
-        form = Format.TEXT if form is Format.TEXT_1 else form
+        key = (Format.TEXT if form is Format.TEXT_1 else form, names)
         with self._lock:
-            if (form, names) not in self._wholes:
-                binder = self._binders[form]
-                self._wholes[form, names] = (
-                    binder.bound(self._sections) if names is None else pieces.whole(self._part(binder, names))
-                )
-            return self._wholes[form, names]
+            made = self._wholes.get(key)
+            if made is None:
+                binder = self._binders[key[0]]
+                made = binder.bound(self._sections) if names is None else pieces.whole(self._part(binder, names))
+                self._wholes[key] = made
+            return made
 
     def _part(self, binder: "Binder", names: frozenset[str]) -> Iterable[Piece]:
         """The families of these operations, each with its header."""
