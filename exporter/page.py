@@ -11,7 +11,7 @@ from typing import Final
 
 from exporter import exposition, pieces
 from exporter.checksums import Sums
-from exporter.encoding import END, Format, header, rendered
+from exporter.encoding import Format, header, rendered
 from exporter.exposition import merged, of_exporter, of_operation
 from exporter.model import Family, Sample
 from exporter.pieces import NOTHING, Part, Piece, Stream, opened, packed
@@ -22,6 +22,7 @@ from exporter.vitals import Vitals
 BLOCK: Final = 32  # operations whose lines of one family are compressed together
 OWN: Final = ""  # stands for the exporter among the names; no operation has this one
 ROOMY: Final = 15 * 2**20  # bytes of lines that are kept as they are; more of them are packed
+NO_VITALS: Final = Vitals()
 
 
 Section = tuple[Piece, ...]  # one family: its piece of each block, of which some may be empty
@@ -44,8 +45,7 @@ class Page:
     def stream(self, form: Format, *, compress: bool, names: frozenset[str] | None = None) -> Stream:
         """The whole page, or the own families of some operations; those that are not there say nothing."""
         start = self._whole(form, names)
-        now = b"" if names is not None else self._vitals.text(form)
-        rest = now + (END if form is Format.OPENMETRICS else b"")
+        rest = (self._vitals if names is None else NO_VITALS).filled(form)
         return (pieces.gzipped if compress else pieces.plain)(start, rest)
 
     def body(self, form: Format, *, compress: bool, names: frozenset[str] | None = None) -> bytes:
@@ -54,14 +54,14 @@ class Page:
         return b"".join([part for batch in stream.batches for part in batch])
 
     def _whole(self, form: Format, names: frozenset[str] | None) -> Piece:
-        form = Format.TEXT if form is Format.TEXT_1 else form
+        key = (Format.TEXT if form is Format.TEXT_1 else form, names)
         with self._lock:
-            if (form, names) not in self._wholes:
-                binder = self._binders[form]
-                self._wholes[form, names] = (
-                    binder.bound(self._sections) if names is None else pieces.whole(self._part(binder, names))
-                )
-            return self._wholes[form, names]
+            made = self._wholes.get(key)
+            if made is None:
+                binder = self._binders[key[0]]
+                made = binder.bound(self._sections) if names is None else pieces.whole(self._part(binder, names))
+                self._wholes[key] = made
+            return made
 
     def _part(self, binder: "Binder", names: frozenset[str]) -> Iterable[Piece]:
         """The families of these operations, each with its header."""

@@ -21,6 +21,9 @@ RAW: Final = -zlib.MAX_WBITS
 CHUNK: Final = 1_048_576 if sys.version_info >= (3, 12) else 65_536
 COPY: Final = 65_536
 FOR_FEW: Final = (-13, 6)  # window and memory that serve up to SMALL bytes
+EMPTY: Final = b"\x00\x00\xff\xff"  # length of the empty block of stored bytes that ends a flush, and its complement
+LENGTHS: Final = tuple([struct.pack("<HH", size, size ^ 0xFFFF) for size in range(256)])
+LAST: Final = b"\x03\x00"  # an empty block that is the last one
 SMALL: Final = 16_384  # bytes up to which a copy is cheaper than one more part for the kernel
 WORTHY: Final = 4096  # bytes from which on packing saves more than it costs
 FEW: Final = 16  # parts of a batch
@@ -53,6 +56,33 @@ class Piece(NamedTuple):
 
 
 NOTHING: Final = Piece((), b"", 0, 0)
+
+
+class Filled(NamedTuple):
+    """Some bytes for one answer: plain, and deflated up to the end of a block."""
+
+    plain: bytes
+    deflated: bytes
+
+
+class Blanks:
+    """Words with blanks between them: the words are compressed once, what fills the blanks is not.
+
+    A flush ends with an empty block of stored bytes, of which the length comes last: what is filled in becomes its
+    bytes. To compress two kilobytes anew takes four times as long, for a kilobyte less to be sent.
+    """
+
+    def __init__(self, words: Sequence[bytes]) -> None:
+        *before, last = [piece((each,)).deflated for each in words]
+        self._plain = [part for each in words for part in (each, b"")][:-1]
+        self._deflated = [part for each in before for part in (each.removesuffix(EMPTY), b"", b"")] + [last]
+
+    def filled(self, texts: Sequence[bytes]) -> Filled:
+        """The words with one text of less than 256 bytes between each two of them."""
+        plain, deflated = self._plain.copy(), self._deflated.copy()
+        plain[1::2] = deflated[2::3] = texts
+        deflated[1::3] = [LENGTHS[len(text)] for text in texts]
+        return Filled(b"".join(plain), b"".join(deflated))
 
 
 class Stream(NamedTuple):
@@ -101,16 +131,15 @@ def joined(pieces: Iterable[Piece], total: tuple[int, int]) -> Piece:
     return Piece(parts, b"".join([each.deflated for each in together]), *total)
 
 
-def plain(start: Piece, rest: bytes) -> Stream:
+def plain(start: Piece, rest: Filled) -> Stream:
     """The bytes of both; what lies in memory is not copied as a whole."""
-    return Stream(start.size + len(rest), batches(map(opened, (*start.parts, rest))))
+    return Stream(start.size + len(rest.plain), batches(map(opened, (*start.parts, rest.plain))))
 
 
-def gzipped(start: Piece, rest: bytes) -> Stream:
+def gzipped(start: Piece, rest: Filled) -> Stream:
     """One gzip member of both."""
-    squeeze = deflater(len(rest))
-    trailer = struct.pack("<II", zlib.crc32(rest, start.crc), (start.size + len(rest)) & 0xFFFFFFFF)
-    end = b"".join((squeeze.compress(rest), squeeze.flush(), trailer))
+    crc, size = zlib.crc32(rest.plain, start.crc), start.size + len(rest.plain)
+    end = b"".join((rest.deflated, LAST, struct.pack("<II", crc, size & 0xFFFFFFFF)))
     return Stream(len(GZIP_HEADER) + len(start.deflated) + len(end), batches((GZIP_HEADER, start.deflated, end)))
 
 

@@ -6,6 +6,7 @@ answered once it is whole, and a faulty one gets one answer, after those of the 
 """
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ MOST: Final = 4000  # connections; beyond it the one that has waited longest wit
 MOST_HEADERS: Final = 200  # of a request; 64 KiB of the shortest ones would be megabytes of objects
 MOST_URL: Final = 8192  # bytes; more would be milliseconds of decoding
 MOST_WAITING: Final = 256  # requests behind the one that is being answered, for the same reason
+MOST_KNOWN: Final = 4096  # bytes of a request that are kept to know it again; scrapers send some hundred
+SMALL: Final = 32_768  # bytes up to which one copy is cheaper than parts for the kernel
 VERSIONS: Final = ("1.0", "1.1")
 
 
@@ -40,7 +43,7 @@ AtOnce = Callable[[Scope], Ready | None]
 
 @dataclass
 class Patience:
-    """How many seconds a request may take to come and its answer to be read, and how many bytes it may have in all.
+    """How many seconds a request may take to come, its answer to be read and the next one to begin; bytes of one.
 
     `count` connections are open, at most `most`. `waiting` holds those without a whole request, the longest waiting
     first.
@@ -48,6 +51,7 @@ class Patience:
 
     request: float = 10.0
     answer: float = 60.0
+    idle: float = 90.0  # longer than most scrape intervals
     bytes: int = 65_536
     most: int = MOST
     waiting: dict["Connection", None] = field(default_factory=dict)
@@ -59,6 +63,9 @@ class Connection(HttpToolsProtocol):
 
     What `at_once` has an answer for is written where the request is read: no task, no second turn of the loop, head and
     body in one piece. Everything else, and what it has no answer for, goes to the application.
+
+    Who scrapes sends the same bytes again and again on one connection: such a request is not parsed again, but looked
+    at and answered as if it were.
     """
 
     def __init__(self, *args: Any, patience: Patience, at_once: AtOnce, **kwargs: Any) -> None:
@@ -66,8 +73,12 @@ class Connection(HttpToolsProtocol):
         self._patience = patience
         self._at_once = at_once
         self._may_hurry = False  # once for each piece of data: many requests in one must not hold up the loop
+        self._known = b""  # the last piece of data, where it was one whole request, and was answered at once
+        self._is_whole = True  # false in the middle of a request
         self._request_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_since = math.inf
         self._names: frozenset[str] = frozenset()
         self._received = 0  # bytes since the last whole request
         self._running: RequestResponseCycle | None = None  # the one whose answer is under way
@@ -91,6 +102,8 @@ class Connection(HttpToolsProtocol):
         self._patience.count -= 1
         self._stop_waiting()
         self._cancel_answer()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         if self._running is not None:  # uvicorn tells the newest request alone
             self._running.disconnected = True
         super().connection_lost(exc)
@@ -99,19 +112,27 @@ class Connection(HttpToolsProtocol):
         """Bytes of a request: the first ones after an answer start its time."""
         if self._fault:
             return
+        self._idle_since = math.inf
+        if data == self._known and self._answered_again():
+            return
+        self._known = b""
         if self._request_timer is None and self._running is None:
             self._wait_for_request()
         self._received += len(data)
         if self._received > self._patience.bytes:
             self.send_400_response("The request is too large.")
             return
+        is_start, last = self._is_whole, self.cycle
         self._may_hurry = True
         super().data_received(data)
         self._may_hurry = False
+        if is_start and self.cycle is not last and self._is_repeatable(data):
+            self._known = data
 
     def on_message_begin(self) -> None:
         """A request: whose certificate it comes with is part of it."""
         super().on_message_begin()
+        self._is_whole = False
         self.scope["state"]["sans"] = self._names
 
     def on_url(self, url: bytes) -> None:
@@ -143,21 +164,19 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The whole request is here: now its answer must be read in time."""
         self._received = 0
+        self._is_whole = True
         self._stop_waiting()
         super().on_message_complete()
         if self._next is not None:
             (cycle, app), self._next = self._next, None
             self._answer(cycle, app)
-        is_read = not self.transport.get_write_buffer_size()
-        if is_read and self.cycle.response_complete:
-            return
-        if self._answer_timer is None or is_read:
-            self._wait_for_reader()
+        self._watch_reader()
 
     def on_response_complete(self) -> None:
         """All of the answer was handed over; what is not read yet keeps its deadline."""
         self._running = None
-        super().on_response_complete()  # starts the next request, if there is one
+        if not self.transport.is_closing():
+            self._go_on()
         if self._is_answering():
             self._wait_for_reader()
         elif not self.transport.get_write_buffer_size():
@@ -196,9 +215,36 @@ class Connection(HttpToolsProtocol):
         if ready is None:
             super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]  # as uvicorn calls it
             return
+        self._give(cycle, ready)
+
+    def _is_repeatable(self, data: bytes) -> bool:
+        """True when nothing stands in these bytes but the newest request, and nothing came of it but an answer at once.
+
+        Those behind the first one of a piece never have one.
+        """
+        is_answered = self._is_whole and self.cycle.response_started
+        return is_answered and not self.expect_100_continue and len(data) <= MOST_KNOWN
+
+    def _answered_again(self) -> bool:
+        """Answers the last request, which came again; False where it has to be read like any other."""
+        if self._running is not None or self.transport.is_closing():
+            return False
+        cycle = self.cycle
+        cycle.scope["state"] = {**self.app_state, "sans": self._names}  # without what the last answer noted there
+        self._may_hurry = True
+        ready = self._hurried(cycle.scope)  # type: ignore[arg-type]  # as above
+        if ready is None:
+            return False
+        self._running = cycle
+        cycle.response_complete = False
+        self._give(cycle, ready)
+        self._watch_reader()
+        return True
+
+    def _give(self, cycle: RequestResponseCycle, ready: Ready) -> None:
         cycle.response_started = True
         ending = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-        self.transport.writelines((ready.head, ending, *next(ready.batches, ())))
+        self._write((ready.head, ending, *next(ready.batches, ())))
         for batch in ready.batches:
             # asyncio would go on to watch a socket that failed, under a number that the next connection may have.
             if self.transport.is_closing():
@@ -210,6 +256,12 @@ class Connection(HttpToolsProtocol):
                 task.add_done_callback(self.tasks.discard)
                 return
         self._finish(cycle, ready)
+
+    def _write(self, parts: Sequence[bytes | memoryview]) -> None:
+        if sum(map(len, parts)) <= SMALL:
+            self.transport.write(b"".join(parts))
+        else:
+            self.transport.writelines(parts)
 
     def _hurried(self, scope: Scope) -> Ready | None:
         """The answer, where it may be given at once and there is one."""
@@ -249,6 +301,27 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
+    def _go_on(self) -> None:
+        """With the next request; idle where there is none.
+
+        The timer is not set anew after each answer, but comes again where it came too early.
+        """
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())  # type: ignore[arg-type]  # as uvicorn calls it
+            return
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self._patience.idle, self._end_idle)
+
+    def _end_idle(self) -> None:
+        self._idle_timer = None
+        left = self._idle_since + self._patience.idle - self.loop.time()
+        if left <= 0:
+            self.transport.close()
+        elif left < math.inf:
+            self._idle_timer = self.loop.call_later(left, self._end_idle)
+
     def _wait_for_request(self) -> None:
         self._received = 0
         self._patience.waiting[self] = None
@@ -262,6 +335,14 @@ class Connection(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         return self._running is not None
+
+    def _watch_reader(self) -> None:
+        """Gives the reader its time, unless it has all of the answer, or some time left."""
+        is_read = not self.transport.get_write_buffer_size()
+        if is_read and self.cycle.response_complete:
+            return
+        if self._answer_timer is None or is_read:
+            self._wait_for_reader()
 
     def _wait_for_reader(self) -> None:
         self._cancel_answer()

@@ -1,15 +1,15 @@
 """/metrics, /probe and /sd: what Prometheus asks for, in the format and the coding that it wants, a few at a time."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.access import access_of
 from exporter.doorman import RawHeaders
@@ -24,16 +24,6 @@ OFFERS: Final = {
     Offer("text/plain", "0.0.4"): Format.TEXT,
     Offer("text/plain", "1.0.0"): Format.TEXT_1,
     Offer("application/openmetrics-text", "1.0.0"): Format.OPENMETRICS,
-}
-CODING: Final = {True: [(b"content-encoding", b"gzip")], False: []}
-HEADERS: Final[Mapping[tuple[Format, bool], RawHeaders]] = {
-    (form, compress): [
-        (b"content-type", form.value.encode()),
-        (b"vary", b"Accept, Accept-Encoding"),
-        *CODING[compress],
-    ]
-    for form in Format
-    for compress in (True, False)
 }
 HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 DEFAULT: Final = Offer("text/plain", "0.0.4")
@@ -68,7 +58,7 @@ class Gate:
 class Scrape:
     """A page that is scraped: counted while it is made and written, refused when the gate is full."""
 
-    def __init__(self, gate: Gate, answer: Callable[[Request], Response]) -> None:
+    def __init__(self, gate: Gate, answer: Callable[[Scope], ASGIApp]) -> None:
         self._gate = gate
         self._answer = answer
 
@@ -79,17 +69,17 @@ class Scrape:
             return
         self._gate.enter()
         try:
-            await self._answer(Request(scope, receive))(scope, receive, send)
+            await self._answer(scope)(scope, receive, send)
         finally:
             self._gate.leave()
 
     def at_once(self, scope: Scope) -> Ready | None:
         """The page, ready to be written; None where there is more to say than a page."""
-        answer = None if self._gate.is_full else self._answer(Request(scope))
+        answer = None if self._gate.is_full else self._answer(scope)
         if not isinstance(answer, Streamed):
             return None
         self._gate.enter()
-        return Ready(answer.head, answer.batches, self._gate.leave)
+        return answer.ready(self._gate.leave)
 
 
 class Scraping:
@@ -98,19 +88,19 @@ class Scraping:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    def metrics(self, request: Request) -> Response:
+    def metrics(self, scope: Scope) -> ASGIApp:
         """All operations and the exporter itself."""
         page = self._site.page()
-        return NOT_YET if page is None else scraped(request, page, access_of(request.scope).names)
+        return NOT_YET if page is None else scraped(scope, page, access_of(scope).names)
 
-    def probe(self, request: Request) -> Response:
+    def probe(self, scope: Scope) -> ASGIApp:
         """One operation's own families, from memory."""
         page = self._site.page()
         if page is None:
             return NOT_YET
-        target = request.query_params.get("target", "")
-        if target in page.operations and access_of(request.scope).sees(target):
-            return scraped(request, page, frozenset({target}))
+        target = Request(scope).query_params.get("target", "")
+        if target in page.operations and access_of(scope).sees(target):
+            return scraped(scope, page, frozenset({target}))
         what = f"unknown target {target!r}" if target else "the parameter target is missing"
         known = "it is the name of a configured operation, and /sd lists them"
         return PlainTextResponse(f"{what}: {known}, as in /probe?target=NAME\n", 400)
@@ -127,36 +117,53 @@ class Scraping:
         return JSONResponse([target(name, *place) for name in page.operations if access.sees(name)])
 
 
-def scraped(request: Request, page: Page, names: frozenset[str] | None) -> Response:
+class Wish(NamedTuple):
+    """How a page is wanted, and the headers of the answer but for its length: as ASGI has them, and as lines."""
+
+    form: Format
+    compress: bool
+    headers: RawHeaders
+    lines: bytes
+
+
+def scraped(scope: Scope, page: Page, names: frozenset[str] | None) -> ASGIApp:
     """The page, or that of some operations, in the format and the coding that the request wants."""
-    form, compress = wanted(request.headers.get("accept", ""), request.headers.get("accept-encoding", ""))
-    return Streamed(page.stream(form, compress=compress, names=names), HEADERS[form, compress])
+    wish = wanted(first(scope, b"accept"), first(scope, b"accept-encoding"))
+    return Streamed(page.stream(wish.form, compress=wish.compress, names=names), wish)
+
+
+def first(scope: Scope, name: bytes) -> bytes:
+    """The first of the request's headers of this name, b"" where there is none."""
+    return next((value for each, value in scope["headers"] if each == name), b"")
 
 
 @lru_cache(maxsize=64)
-def wanted(accept: str, codings: str) -> tuple[Format, bool]:
-    """The format that the headers want, and whether compressed; few programs ask, always in the same words."""
-    return OFFERS.get(preferred(accept, OFFERS) or DEFAULT, Format.TEXT), accepts_gzip(codings)
+def wanted(accept: bytes, codings: bytes) -> Wish:
+    """What the headers want; few programs ask, always in the same words."""
+    form = OFFERS.get(preferred(accept.decode("latin-1"), OFFERS) or DEFAULT, Format.TEXT)
+    compress = accepts_gzip(codings.decode("latin-1"))
+    coding = [(b"content-encoding", b"gzip")] if compress else []
+    headers = [(b"content-type", form.value.encode()), (b"vary", b"Accept, Accept-Encoding"), *coding]
+    return Wish(form, compress, headers, b"".join([b"%s: %s\r\n" % pair for pair in headers]))
 
 
-class Streamed(Response):
+class Streamed:
     """An answer of known length in batches: each is handed over when the reader has taken most of the one before."""
 
-    def __init__(self, stream: Stream, headers: RawHeaders) -> None:
-        self.batches = stream.batches
-        self.status_code = 200
-        self.background = None
-        self.raw_headers = [*headers, (b"content-length", b"%d" % stream.size)]
+    def __init__(self, stream: Stream, wish: Wish) -> None:
+        self._stream = stream
+        self._wish = wish
 
-    @property
-    def head(self) -> bytes:
-        """Status line and header lines, for who writes them himself."""
-        return b"HTTP/1.1 200 OK\r\n" + b"".join([b"%s: %s\r\n" % pair for pair in self.raw_headers])
+    def ready(self, done: Callable[[], None]) -> Ready:
+        """The answer for who writes it himself, and calls `done` at its end."""
+        head = b"HTTP/1.1 200 OK\r\n%scontent-length: %d\r\n" % (self._wish.lines, self._stream.size)
+        return Ready(head, self._stream.batches, done)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
         """The answer, as ASGI has it."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for batch in self.batches:
+        headers = [*self._wish.headers, (b"content-length", b"%d" % self._stream.size)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for batch in self._stream.batches:
             await send({"type": "http.response.body", "body": b"".join(batch), "more_body": True})
         await send({"type": "http.response.body"})
 

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp
 
 from exporter.protocol import AtOnce, Connection, Patience
 
-KEEP_ALIVE: Final = 90  # seconds, longer than most scrape intervals
 GRACE: Final = 1  # seconds that open connections get when the server ends
 BACKLOG: Final = 2048
 HANDSHAKE: Final = 10.0  # seconds
@@ -92,7 +91,6 @@ class Server:
             proxy_headers=False,
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE,
-            timeout_keep_alive=KEEP_ALIVE,
         )
         config.load()
         config.ssl = tls  # type: ignore[assignment]  # uvicorn asks for an SSLContext, asyncio for what wraps like one

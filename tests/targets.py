@@ -177,11 +177,11 @@ def login(data: bytes) -> None:
 
 def accept(data: bytes) -> None:
     """An Accept and an Accept-Encoding header, each a line: one of the formats."""
-    first, _, second = data.decode("latin-1").partition("\n")
-    form, compress = wanted(first, second)
-    assert form in Format
-    assert compress in {True, False}
-    assert all(0 <= each.quality <= 1 for each in ranges(first))
+    first, _, second = data.partition(b"\n")
+    wish = wanted(first, second)
+    assert wish.form in Format
+    assert wish.compress in {True, False}
+    assert all(0 <= each.quality <= 1 for each in ranges(first.decode("latin-1")))
 
 
 @functools.cache

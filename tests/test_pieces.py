@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import pieces
-from exporter.pieces import CHUNK, COPY, FEW, SMALL
+from exporter.pieces import CHUNK, COPY, FEW, SMALL, Blanks
 
 PARTS = st.lists(st.binary(max_size=300), max_size=4).map(tuple)
+FILLED = st.lists(st.tuples(st.binary(max_size=300), st.binary(max_size=255)), max_size=5)
+NOTHING = Blanks([b""]).filled([])
 
 
 def flat(batches: Iterable[pieces.Batch]) -> bytes:
@@ -24,16 +26,24 @@ def joined(stream: pieces.Stream) -> bytes:
     return text
 
 
-@given(st.lists(PARTS, max_size=6), st.binary(max_size=300))
-def test_the_member_is_one_and_holds_all_parts_in_their_order(sources, rest) -> None:
+@given(st.lists(PARTS, max_size=6), FILLED, st.binary(max_size=300))
+def test_the_member_is_one_and_holds_all_parts_in_their_order(sources, filled, last) -> None:
     start = pieces.whole(map(pieces.piece, sources))
+    rest = Blanks([*[word for word, _ in filled], last]).filled([text for _, text in filled])
     reader = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
     text = reader.decompress(joined(pieces.gzipped(start, rest))) + reader.flush()
 
-    assert text == joined(pieces.plain(start, rest)) == b"".join(part for source in sources for part in source) + rest
+    parts = (part for parts in (*sources, *filled, (last,)) for part in parts)
+    assert text == joined(pieces.plain(start, rest)) == b"".join(parts)
     assert reader.eof
     assert not reader.unused_data
+
+
+def test_blanks_are_filled_again_and_again() -> None:
+    blanks = Blanks([b"from ", b" to ", b"."])
+
+    assert [blanks.filled(texts).plain for texts in ([b"1", b"22"], [b"", b"3"])] == [b"from 1 to 22.", b"from  to 3."]
 
 
 @given(st.lists(st.lists(PARTS, max_size=3), max_size=3))
@@ -48,7 +58,7 @@ def test_a_piece_stands_in_any_place() -> None:
     first, second = (pieces.piece((bytes([number]) * 70_000,)) for number in (1, 2))
 
     bodies = [
-        gzip.decompress(joined(pieces.gzipped(pieces.whole(order), b"")))
+        gzip.decompress(joined(pieces.gzipped(pieces.whole(order), NOTHING)))
         for order in ((first, second), (second, first))
     ]
 

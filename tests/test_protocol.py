@@ -3,7 +3,7 @@
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
@@ -59,10 +59,28 @@ def took(connection: socket.socket, size: int) -> bool:
     """Reads one answer with a body of so many bytes."""
     text = b""
     while b"\r\n\r\n" not in text:
-        text += connection.recv(1000)
+        text += some(connection, 1000)
     left = size - len(text.partition(b"\r\n\r\n")[2])
     while left > 0:
-        left -= len(connection.recv(min(left, 1 << 20)))
+        left -= len(some(connection, min(left, 1 << 20)))
+    return text.startswith(b"HTTP/1.1 200 OK")
+
+
+def some(connection: socket.socket, most: int) -> bytes:
+    """What comes next."""
+    text = connection.recv(most)
+    assert text, "the other side ended it"
+    return text
+
+
+def took_exactly(connection: socket.socket, size: int) -> bool:
+    """The same, where another answer may stand behind it."""
+    text = b""
+    while not text.endswith(b"\r\n\r\n"):
+        text += some(connection, 1)
+    left = size
+    while left > 0:
+        left -= len(some(connection, min(left, 1 << 20)))
     return text.startswith(b"HTTP/1.1 200 OK")
 
 
@@ -287,3 +305,140 @@ def test_an_answer_to_who_has_gone_ends_with_the_first_piece_that_fails() -> Non
 
     assert len(given) < 20
     assert done == [True]
+
+
+# The same request again.
+
+
+@contextmanager
+def repeated(answered: AtOnce, **patience) -> Iterator[socket.socket]:
+    """One connection to a server with such answers."""
+    with served(answered, **patience) as (connect, _), connect() as connection:
+        yield connection
+
+
+def test_the_same_request_is_answered_anew_each_time() -> None:
+    asked: list[dict] = []
+
+    def counted(scope) -> Ready:
+        asked.append({**scope, "state": {**scope["state"]}})
+        scope["state"]["access"] = "noted"
+        return at_once(scope)
+
+    with repeated(counted) as connection:
+        for _ in range(5):
+            connection.sendall(REQUEST)
+            assert took(connection, SMALL)
+
+    assert len(asked) == 5
+    assert all(each == asked[0] and each["state"] == {"sans": frozenset()} for each in asked)
+
+
+def test_the_same_request_goes_to_the_application_where_it_has_no_answer_at_once_any_more() -> None:
+    left = [1, 1]
+
+    with repeated(lambda scope: at_once(scope) if left and left.pop() else None) as connection:
+        for _ in range(5):
+            connection.sendall(REQUEST)
+            assert took(connection, SMALL)
+
+
+def test_bytes_that_were_a_request_are_none_within_another_one(serving) -> None:
+    with serving(request=5.0) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST)
+        assert took(connection, SMALL)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (2 * len(REQUEST)))
+        for _ in range(2):
+            time.sleep(0.1)
+            connection.sendall(REQUEST)
+        assert took(connection, SMALL)
+        connection.sendall(REQUEST.replace(b"Host", b"Connection: close\r\nHost"))
+        last = all_of(connection)
+
+        assert last.count(b"HTTP/1.1 ") == 1
+        assert b"\r\nconnection: close\r\n" in last
+
+
+def sent(connection: socket.socket, pieces: Sequence[bytes]) -> bytes:
+    """What is answered to these pieces of data, one after the other."""
+    with suppress(OSError):  # it may end with an answer to one of them
+        for each in pieces:
+            connection.sendall(each)
+            time.sleep(0.1)
+        connection.shutdown(socket.SHUT_WR)
+    return all_of(connection)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (REQUEST + b"GET / HT",) * 3,
+        (REQUEST * 3,) * 3,
+        (REQUEST[:-2] + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx",) * 3,
+        (REQUEST[:-2] + b"X: %s\r\n\r\n" % (b"x" * 5000),) * 3,
+        (b"\r\n" + REQUEST,) * 3,
+        (REQUEST + b"\r\n",) * 3,
+        (REQUEST, b"\r\n", b"\r\n", b"\r\n"),
+        (REQUEST[:10], REQUEST[10:], REQUEST[10:]),
+    ],
+)
+def test_the_same_bytes_mean_the_same_as_before(pieces) -> None:
+    with repeated(at_once, request=5.0) as connection, repeated(lambda _: None, request=5.0) as slow:
+        answers = [sent(each, pieces) for each in (connection, slow)]
+
+    counts = [[text.count(status) for status in (b" 200 OK", b" 400 ", b" 100 ")] for text in answers]
+    assert counts[0] == counts[1]
+
+
+def test_a_reader_that_stalls_at_the_same_request_is_put_out_too() -> None:
+    with repeated(at_once, request=5.0) as connection:
+        connection.sendall(REQUEST.replace(b"/ ", b"/large "))
+        assert took(connection, LARGE)
+        connection.sendall(REQUEST.replace(b"/ ", b"/large "))
+        time.sleep(1.5)
+
+        assert len(all_of(connection)) < LARGE
+
+
+def test_the_same_request_behind_a_large_answer_waits_for_it() -> None:
+    large = REQUEST.replace(b"/ ", b"/large ")
+
+    with repeated(at_once, request=5.0, answer=5.0) as connection:
+        for _ in range(3):
+            time.sleep(0.1)
+            connection.sendall(large)
+
+        assert [took_exactly(connection, LARGE) for _ in range(3)] == [True] * 3
+
+
+def test_who_says_nothing_more_is_put_out_after_a_while(serving) -> None:
+    with serving(idle=0.5) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST)
+        assert took(connection, SMALL)
+        began = time.monotonic()
+
+        assert all_of(connection) == b""
+        assert 0.4 < time.monotonic() - began < 3
+
+
+def test_who_asks_again_and_again_may_stay(serving) -> None:
+    with serving(idle=0.5) as (connect, _), connect() as connection:
+        for _ in range(10):
+            time.sleep(0.15)
+            connection.sendall(REQUEST)
+            assert took(connection, SMALL)
+        began = time.monotonic()
+
+        assert all_of(connection) == b""
+        assert time.monotonic() - began > 0.3
+
+
+def test_who_reads_a_large_answer_is_not_idle(serving) -> None:
+    with serving(idle=0.2, answer=5.0) as (connect, _), connect() as connection:
+        connection.sendall(REQUEST)
+        assert took(connection, SMALL)
+        connection.sendall(REQUEST.replace(b"/ ", b"/large "))
+        time.sleep(0.6)
+
+        assert took(connection, LARGE)
+        assert all_of(connection) == b""

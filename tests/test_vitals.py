@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.encoding import Format
-from exporter.vitals import Garbage, Process, Vitals
+from exporter.vitals import Garbage, Process, Vitals, entries
 from exporter.wiring import vitals
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process_* are there on Linux alone")
@@ -37,13 +37,13 @@ def numbers(text: bytes) -> dict[str, float]:
 def test_series_and_their_order_are_those_of_the_library() -> None:
     told = vitals(about_process=True)
 
-    assert list(numbers(told.text(Format.TEXT))) == list(of_library(told))
+    assert list(numbers(told.filled(Format.TEXT).plain)) == list(of_library(told))
 
 
 def test_the_figures_are_those_of_the_library() -> None:
     gc.collect()
     told = vitals(about_process=True)
-    ours, theirs = numbers(told.text(Format.TEXT)), of_library(told)
+    ours, theirs = numbers(told.filled(Format.TEXT).plain), of_library(told)
 
     far = {name for name, value in theirs.items() if abs(ours[name] - value) > CHANGING.get(name, 1)}
 
@@ -52,10 +52,10 @@ def test_the_figures_are_those_of_the_library() -> None:
 
 def test_what_changes_is_read_at_each_scrape() -> None:
     told = Vitals([Process(), Garbage()])
-    before = numbers(told.text(Format.TEXT))
+    before = numbers(told.filled(Format.TEXT).plain)
     files = [os.open(os.devnull, os.O_RDONLY) for _ in range(5)]
     gc.collect()
-    after = numbers(told.text(Format.TEXT))
+    after = numbers(told.filled(Format.TEXT).plain)
     for file in files:
         os.close(file)
 
@@ -64,24 +64,33 @@ def test_what_changes_is_read_at_each_scrape() -> None:
     assert after[collections] > before[collections]
 
 
-def test_without_proc_there_is_nothing_of_the_process(monkeypatch) -> None:
-    monkeypatch.setattr("exporter.vitals.STAT", Path("/nowhere/stat"))
+def test_without_proc_there_is_nothing_of_the_process() -> None:
+    assert not Process(Path("/nowhere")).numbers()
 
-    assert not Process().numbers()
+
+@pytest.mark.parametrize("folder", ["fd", "task"])  # the kernel counts the entries of the first alone, if of any
+def test_entries_are_counted_where_the_kernel_does_not_count_them(folder) -> None:
+    handle = os.open(f"/proc/self/{folder}", os.O_RDONLY)
+    counted, listed = entries(handle), len(list(Path(f"/proc/self/{folder}").iterdir()))
+    os.close(handle)
+
+    assert listed - 1 <= counted <= listed  # to list them may take a file more
 
 
 def test_a_percent_sign_stays_one() -> None:
-    text = vitals(about_process=False).text(Format.TEXT).decode()
+    text = vitals(about_process=False).filled(Format.TEXT).plain.decode()
 
     assert text.splitlines()[0] == "# HELP wolkvox_exporter_build_info The version of this exporter, always 1."
     assert "%" not in text
 
 
-def test_where_no_file_can_be_opened_the_last_number_of_them_stays() -> None:
+def test_where_no_file_can_be_opened_the_last_number_of_them_stays(tmp_path) -> None:
+    (tmp_path / "statm").symlink_to("/proc/self/statm")
+    (tmp_path / "fd").symlink_to("/proc/self/task")  # whose entries have to be listed on every kernel
     code = (
-        "import os, resource\n"
+        "import pathlib, resource\n"
         "from exporter.vitals import Process\n"
-        "process = Process()\n"
+        f"process = Process(pathlib.Path({str(tmp_path)!r}))\n"
         "before = process.numbers()\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
         "after = process.numbers()\n"
