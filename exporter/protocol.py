@@ -22,6 +22,7 @@ MOST_HEADERS: Final = 200  # of a request; 64 KiB of the shortest ones would be 
 MOST_URL: Final = 8192  # bytes; more would be milliseconds of decoding
 MOST_WAITING: Final = 256  # requests behind the one that is being answered, for the same reason
 MOST_KNOWN: Final = 4096  # bytes of a request that are kept to know it again; scrapers send some hundred
+AT_ONCE: Final = 2_097_152  # bytes of an answer after which others have their turn
 SMALL: Final = 32_768  # bytes up to which one copy is cheaper than parts for the kernel
 VERSIONS: Final = ("1.0", "1.1")
 
@@ -245,12 +246,14 @@ class Connection(HttpToolsProtocol):
         cycle.response_started = True
         ending = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         self._write((ready.head, ending, *next(ready.batches, ())))
+        given = 0
         for batch in ready.batches:
             # asyncio would go on to watch a socket that failed, under a number that the next connection may have.
             if self.transport.is_closing():
                 break
             self._hand_over(batch)
-            if self.flow.write_paused:
+            given += sum(map(len, batch))
+            if self.flow.write_paused or given > AT_ONCE:
                 task = self.loop.create_task(self._give_rest(cycle, ready))
                 self.tasks.add(task)
                 task.add_done_callback(self.tasks.discard)
@@ -275,6 +278,7 @@ class Connection(HttpToolsProtocol):
 
     async def _give_rest(self, cycle: RequestResponseCycle, ready: Ready) -> None:
         for batch in ready.batches:
+            await asyncio.sleep(0)  # others have their turn too while a reader takes all that it is given
             await self.flow.drain()
             if cycle.disconnected or self.transport.is_closing():
                 break

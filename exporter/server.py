@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from threading import Thread
 from typing import Any, Final, Protocol
@@ -67,6 +68,28 @@ class Loop(asyncio.SelectorEventLoop):
         return await super().create_server(*arguments, **options)
 
 
+class Quiet(uvicorn.Server):
+    """uvicorn's server, which wakes up once a second for the date that it sends, and to end; not ten times."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        """Until `quit`."""
+        self._end = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        while not self.should_exit:
+            await self.on_tick(0)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._end.wait(), 1.0)
+
+    def quit(self) -> None:
+        """Ends it, from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._end.set)
+
+
 class Server:
     """Serves one application on listening sockets until it is stopped."""
 
@@ -94,7 +117,7 @@ class Server:
         )
         config.load()
         config.ssl = tls  # type: ignore[assignment]  # uvicorn asks for an SSLContext, asyncio for what wraps like one
-        self._server = uvicorn.Server(config)
+        self._server = Quiet(config)
         self._thread = Thread(target=self._run, name="web", daemon=True)
 
     @property
@@ -113,7 +136,7 @@ class Server:
 
     def quit(self) -> None:
         """Takes no more connections; those that are open get `GRACE` seconds."""
-        self._server.should_exit = True
+        self._server.quit()
 
     def join(self) -> None:
         """Waits for the end that `quit` began."""

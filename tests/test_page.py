@@ -354,7 +354,12 @@ def test_what_did_not_change_is_not_rendered_again(monkeypatch) -> None:
     renderer = Renderer(LISTS, Vitals())
     renderer.page(State((acme, other)))
     asked: list[str] = []
-    monkeypatch.setattr("exporter.page.of_operation", lambda each, _: asked.append(each.operation.name) or ())
+
+    def told(each: OperationState, _: object) -> tuple[()]:
+        asked.append(each.operation.name)
+        return ()
+
+    monkeypatch.setattr("exporter.page.of_operation", told)
 
     renderer.page(State((operation("acme"), other)))
 
@@ -446,7 +451,8 @@ def test_lines_that_stay_the_same_are_kept_once_though_their_operation_changed()
 
 
 def test_what_is_beyond_the_room_is_packed_and_reads_the_same(monkeypatch) -> None:
-    many = [operation(f"op-{n}", [Connector("whatsapp", str(m), "5", "") for m in range(100)]) for n in range(3)]
+    rows = [Connector("whatsapp", str(number), "5", "") for number in range(100)]
+    many = [operation(f"op-{number}", rows) for number in range(3)]
     plain = page(*many)
     monkeypatch.setattr("exporter.page.ROOMY", 2 * len(lines(plain, INFO)))
     renderer = Renderer(LISTS, Vitals())
@@ -456,7 +462,7 @@ def test_what_is_beyond_the_room_is_packed_and_reads_the_same(monkeypatch) -> No
     assert not isinstance(lines(made, POLLS, 2), Packed)
     for names in ((), ("op-2",)):
         assert body(made, Format.TEXT, *names) == body(plain, Format.TEXT, *names)
-    again = renderer.page(State((*many[:2], operation("op-2", many[2].standings["connectors"].snapshot.rows))))
+    again = renderer.page(State((*many[:2], operation("op-2", rows))))
     assert lines(again, INFO, 2) is lines(made, INFO, 2)
 
 

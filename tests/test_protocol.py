@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
+from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -271,6 +273,31 @@ def test_a_reader_that_stalls_is_given_no_more_than_it_makes_room_for() -> None:
     assert len(given) == LARGE // 100_000
 
 
+def test_others_have_their_turn_while_a_large_answer_is_made_and_taken() -> None:
+    given: list[int] = []
+
+    def batches() -> Iterator[list[bytes]]:
+        for number in range(40):
+            time.sleep(0.02)
+            given.append(number)
+            yield [b"x" * (LARGE // 40)]
+
+    def ready(scope) -> Ready:
+        return at_once(scope) if scope["path"] == "/" else at_once(scope)._replace(batches=batches())
+
+    with served(ready, request=5.0, answer=5.0) as (connect, _), connect() as large, connect() as small:
+        reader = Thread(target=took, args=(large, LARGE))
+        reader.start()
+        large.sendall(REQUEST.replace(b"/ ", b"/large "))
+        time.sleep(0.1)
+        small.sendall(REQUEST)
+        assert took(small, SMALL)
+        before = len(given)
+        reader.join()
+
+    assert before < len(given) == 40
+
+
 def test_who_does_not_read_the_answer_to_its_second_request_is_put_out_too(serving) -> None:
     with serving(request=5.0) as (connect, patience), connect() as connection:
         connection.sendall(REQUEST + REQUEST.replace(b"/ ", b"/large "))
@@ -318,7 +345,7 @@ def repeated(answered: AtOnce, **patience) -> Iterator[socket.socket]:
 
 
 def test_the_same_request_is_answered_anew_each_time() -> None:
-    asked: list[dict] = []
+    asked: list[dict[str, Any]] = []
 
     def counted(scope) -> Ready:
         asked.append({**scope, "state": {**scope["state"]}})
