@@ -21,7 +21,7 @@ from exporter.vitals import Vitals
 
 BLOCK: Final = 32  # operations whose lines of one family are compressed together
 OWN: Final = ""  # stands for the exporter among the names; no operation has this one
-ROOMY: Final = 15 * 2**20  # bytes of lines that are kept as they are; more of them are packed
+ROOMY: Final = 14 * 2**20  # bytes of lines that are kept as they are; more of them are packed
 NO_VITALS: Final = Vitals()
 
 
