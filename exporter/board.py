@@ -95,11 +95,13 @@ class Board:
         self.take([self.seats.get(each.operation.name) or Seat(each, "") for each in targets])
 
     def take(self, seats: Iterable[Seat]) -> None:
-        """Has these seats and no others."""
-        self.seats = {seat.name: seat for seat in seats}
+        """Has these seats and no others; of one that it had already, what was told still holds."""
+        before, self.seats = self.seats, {seat.name: seat for seat in seats}
         only = self.setup.only
         self.agenda = Agenda({name: seat.soonest for name, seat in self.seats.items() if only is None or name in only})
-        self._told, self._stale = dict.fromkeys(self.seats), set(self.seats)
+        same = {name for name, seat in self.seats.items() if before.get(name) is seat} - self._stale
+        self._told = {name: self._told[name] if name in same else None for name in self.seats}
+        self._stale = self.seats.keys() - same
 
     def load(self, seats: Sequence[Seat], now: Moment) -> None:
         """Reads from the storage how the operations stand; StoreError."""

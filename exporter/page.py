@@ -9,15 +9,19 @@ from operator import is_not
 from threading import Lock
 from typing import Final
 
+import structlog
+
 from exporter import exposition, pieces
 from exporter.checksums import Sums
 from exporter.encoding import Format, header, rendered
 from exporter.exposition import merged, of_exporter, of_operation
-from exporter.model import Family, Sample
+from exporter.model import Family
 from exporter.pieces import NOTHING, Part, Piece, Stream, opened, packed
 from exporter.spec import Derived, UpstreamList
 from exporter.state import OperationState, State
 from exporter.vitals import Vitals
+
+log = structlog.get_logger()
 
 BLOCK: Final = 32  # operations whose lines of one family are compressed together
 OWN: Final = ""  # stands for the exporter among the names; no operation has this one
@@ -160,18 +164,23 @@ class Renderer:
     def page(self, state: State) -> Page:
         """The page of this state."""
         for each in self._changed(state.operations):
-            name = each.operation.name
-            self._grid.put(name, self._rendered(name, merged(of_operation(each, self._lists))))
+            try:
+                self._put(each)
+            except Exception:
+                # The boundary between operations: a bug that one of them trips must not keep others from the page.
+                log.exception("operation not rendered, its last lines stay", operation=each.operation.name)
         self._grid.put(OWN, rendered(merged(of_exporter(state))))
         return Page(self._grid, self._grid.sections(), self._binders, self._vitals)
 
-    def _rendered(self, name: str, samples: Mapping[Family, Iterable[Sample]]) -> Mapping[Family, Part]:
-        """The lines of one operation; those that follow from the same values as before are taken over."""
+    def _put(self, state: OperationState) -> None:
+        """Renders one operation; lines that follow from the same values as before are taken over."""
+        name, samples = state.operation.name, merged(of_operation(state, self._lists))
         last = self._derived.get(name, {})
         derived = {family: some for family, some in samples.items() if isinstance(some, Derived)}
         kept = {family: self._grid.part(name, family) for family, some in derived.items() if some == last.get(family)}
+        fresh = rendered({family: some for family, some in samples.items() if family not in kept})
+        self._grid.put(name, {**fresh, **kept})
         self._derived[name] = derived
-        return {**rendered({family: some for family, some in samples.items() if family not in kept}), **kept}
 
     def _changed(self, told: tuple[OperationState, ...]) -> list[OperationState]:
         """The operations that are not as they were; all of them where they are others."""

@@ -9,6 +9,7 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from exporter.checksums import combined
@@ -25,6 +26,7 @@ EMPTY: Final = b"\x00\x00\xff\xff"  # length of the empty block of stored bytes 
 LENGTHS: Final = tuple([struct.pack("<HH", size, size ^ 0xFFFF) for size in range(256)])
 LAST: Final = b"\x03\x00"  # an empty block that is the last one
 SMALL: Final = 16_384  # bytes up to which a copy is cheaper than one more part for the kernel
+SLICE: Final = 1024  # packed bytes that are unpacked in one go
 WORTHY: Final = 4096  # bytes from which on packing saves more than it costs
 FEW: Final = 16  # parts of a batch
 Buffer = bytes | memoryview
@@ -102,6 +104,20 @@ def opened(part: Part) -> bytes:
     return zlib.decompress(part.deflated) if isinstance(part, Packed) else part
 
 
+def unpacked(part: Part) -> Iterator[bytes]:
+    """The bytes of the part, one that is packed in small parts: a reader that stalls keeps no more of it than these."""
+    if isinstance(part, bytes):
+        yield part
+        return
+    reader, place, data = zlib.decompressobj(), 0, b""
+    while not reader.eof:
+        if not data:
+            data = part.deflated[place : place + SLICE]
+            place += SLICE
+        yield reader.decompress(data, SMALL - 1)
+        data = reader.unconsumed_tail
+
+
 def piece(parts: Parts) -> Piece:
     """The parts with their compressed form."""
     text = b"".join(map(opened, parts))
@@ -133,7 +149,8 @@ def joined(pieces: Iterable[Piece], total: tuple[int, int]) -> Piece:
 
 def plain(start: Piece, rest: Filled) -> Stream:
     """The bytes of both; what lies in memory is not copied as a whole."""
-    return Stream(start.size + len(rest.plain), batches(map(opened, (*start.parts, rest.plain))))
+    parts = chain.from_iterable(map(unpacked, (*start.parts, rest.plain)))
+    return Stream(start.size + len(rest.plain), batches(parts))
 
 
 def gzipped(start: Piece, rest: Filled) -> Stream:

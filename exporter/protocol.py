@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from exporter.alarm import Alarm
 from exporter.certificates import names
 
 MOST: Final = 4000  # connections; beyond it the one that has waited longest without a request goes
@@ -76,9 +77,9 @@ class Connection(HttpToolsProtocol):
         self._may_hurry = False  # once for each piece of data: many requests in one must not hold up the loop
         self._known = b""  # the last piece of data, where it was one whole request, and was answered at once
         self._is_whole = True  # false in the middle of a request
-        self._request_timer: asyncio.TimerHandle | None = None
-        self._answer_timer: asyncio.TimerHandle | None = None
-        self._idle_timer: asyncio.TimerHandle | None = None
+        self._late_request = Alarm(self.loop, self._abort)
+        self._late_reader = Alarm(self.loop, self._end_answer)
+        self._late_next = Alarm(self.loop, self._end_idle)
         self._idle_since = math.inf
         self._names: frozenset[str] = frozenset()
         self._received = 0  # bytes since the last whole request
@@ -102,9 +103,8 @@ class Connection(HttpToolsProtocol):
         """The end of the connection, whoever ended it."""
         self._patience.count -= 1
         self._stop_waiting()
-        self._cancel_answer()
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+        self._late_reader.stop()
+        self._late_next.stop()
         if self._running is not None:  # uvicorn tells the newest request alone
             self._running.disconnected = True
         super().connection_lost(exc)
@@ -117,7 +117,7 @@ class Connection(HttpToolsProtocol):
         if data == self._known and self._answered_again():
             return
         self._known = b""
-        if self._request_timer is None and self._running is None:
+        if not self._late_request.is_set and self._running is None:
             self._wait_for_request()
         self._received += len(data)
         if self._received > self._patience.bytes:
@@ -179,9 +179,9 @@ class Connection(HttpToolsProtocol):
         if not self.transport.is_closing():
             self._go_on()
         if self._is_answering():
-            self._wait_for_reader()
+            self._late_reader.set(self._patience.answer)
         elif not self.transport.get_write_buffer_size():
-            self._cancel_answer()
+            self._late_reader.stop()
         self._refuse()
 
     def send_400_response(self, msg: str) -> None:
@@ -204,7 +204,7 @@ class Connection(HttpToolsProtocol):
             self._answer(cycle, app)
             return
         self._next = (cycle, app)
-        if self._request_timer is None:
+        if not self._late_request.is_set:
             self._wait_for_request()
         if cycle.waiting_for_100_continue:
             cycle.waiting_for_100_continue = False
@@ -315,27 +315,24 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())  # type: ignore[arg-type]  # as uvicorn calls it
             return
         self._idle_since = self.loop.time()
-        if self._idle_timer is None:
-            self._idle_timer = self.loop.call_later(self._patience.idle, self._end_idle)
+        if not self._late_next.is_set:
+            self._late_next.set(self._patience.idle)
 
     def _end_idle(self) -> None:
-        self._idle_timer = None
         left = self._idle_since + self._patience.idle - self.loop.time()
         if left <= 0:
             self.transport.close()
         elif left < math.inf:
-            self._idle_timer = self.loop.call_later(left, self._end_idle)
+            self._late_next.set(left)
 
     def _wait_for_request(self) -> None:
         self._received = 0
         self._patience.waiting[self] = None
-        self._request_timer = self.loop.call_later(self._patience.request, self.transport.abort)
+        self._late_request.set(self._patience.request)
 
     def _stop_waiting(self) -> None:
         self._patience.waiting.pop(self, None)
-        if self._request_timer is not None:
-            self._request_timer.cancel()
-            self._request_timer = None
+        self._late_request.stop()
 
     def _is_answering(self) -> bool:
         return self._running is not None
@@ -345,20 +342,13 @@ class Connection(HttpToolsProtocol):
         is_read = not self.transport.get_write_buffer_size()
         if is_read and self.cycle.response_complete:
             return
-        if self._answer_timer is None or is_read:
-            self._wait_for_reader()
+        if is_read or not self._late_reader.is_set:
+            self._late_reader.set(self._patience.answer)
 
-    def _wait_for_reader(self) -> None:
-        self._cancel_answer()
-        self._answer_timer = self.loop.call_later(self._patience.answer, self._end_answer)
-
-    def _cancel_answer(self) -> None:
-        if self._answer_timer is not None:
-            self._answer_timer.cancel()
-            self._answer_timer = None
+    def _abort(self) -> None:
+        self.transport.abort()
 
     def _end_answer(self) -> None:
         """Puts the connection out, unless its answer was read while nobody looked."""
-        self._answer_timer = None
         if self.transport.get_write_buffer_size() or not self.cycle.response_complete:
             self.transport.abort()

@@ -24,7 +24,7 @@ from exporter.flags import Options
 from exporter.front import Front
 from exporter.lists import LISTS
 from exporter.log import Redactor
-from exporter.model import Answer, Secret
+from exporter.model import Answer, Outcome, Secret
 from exporter.page import Page, Renderer
 from exporter.poll import Trust
 from exporter.poller import LONGEST, Poller
@@ -95,13 +95,13 @@ class Assembly:
         return read
 
     def _connected(self, upstream: Upstream) -> "Calls":
-        if self._calls is None or upstream != self._calls.upstream:
-            self._redactor.learn(passwords(upstream.proxy))
-            calls = Calls(upstream, self._clock)
-            if self._calls is not None:  # certificates that are no good keep a reload off; a start has a page to show
-                calls.connect()
-            self._calls = calls
-        return self._calls
+        before = self._calls
+        calls = before if before and before.upstream == upstream else Calls(upstream, self._clock)
+        self._redactor.learn(passwords(upstream.proxy))
+        if before:  # certificates that are no good keep a reload off; a start has a page to show
+            calls.connect()
+        self._calls = calls
+        return calls
 
 
 class Calls:
@@ -114,8 +114,13 @@ class Calls:
         self._client: Client | None = None
 
     def __call__(self, server: str, name: str, token: Secret) -> Answer:
-        """One call."""
-        return self.connect().call(server, name, token)
+        """One call; where the certificates cannot be read none is made, and its answer says so."""
+        try:
+            connected = self.connect()
+        except OSError as error:
+            detail = f"the certificates of upstream.ca_file cannot be read: {error.strerror or error}"
+            return Answer(Outcome.TLS_ERROR, detail=detail)
+        return connected.call(server, name, token)
 
     def connect(self) -> "Client":
         """The client; OSError where the certificates cannot be read."""

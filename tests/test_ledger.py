@@ -22,8 +22,8 @@ from exporter.lists import LISTS
 from exporter.model import Moment, Outcome, Secret
 from exporter.schedule import Rest, pace
 from exporter.setup import Limits
-from exporter.state import Ending, Rule
-from exporter.store import Ask, Claim, Identity, Result, Store, StoreError
+from exporter.state import Ending, Rule, Tally
+from exporter.store import Ask, Claim, Finished, Identity, Result, Store, StoreError
 from exporter.store.owners import Owners
 
 RESTORES = {name: spec.restore for name, spec in LISTS.items()}
@@ -314,6 +314,21 @@ def test_a_trial_that_dies_is_a_trial_that_was_made(books, clock) -> None:
     clock.advance(400)
 
     assert store.claim(ask()) == (3600 + 60 - 400, Rule.REST)
+
+
+def test_an_end_that_was_written_for_one_who_lost_its_name_meanwhile_has_counted_nothing(books, clock) -> None:
+    store = books.open()
+    claim = store.claim(ask())
+    end(store, claim, clock)
+    other = books.open()
+    other.adopt([Identity("beta", "0010", "hash-b")])
+    other.adopt([Identity("acme", "0010", "hash-b")])
+
+    result = Result(
+        Ending(Outcome.OK, claim.at.wall, clock.wall, 1.0), clock.now(), whole=True, response=("200", "200")
+    )
+
+    assert store.finish(claim, result) == Finished("acme", Tally())
 
 
 def test_a_claim_counts_as_spent_until_the_meter_is_read(books, clock) -> None:

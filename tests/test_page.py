@@ -397,6 +397,26 @@ def test_samples_that_follow_from_the_same_values_are_not_made_again() -> None:
     assert [f'wolkvox_x{{operation="{x}"}} 1.0' in text for text, x in zip(bodies, "aaba", strict=True)] == [True] * 4
 
 
+def test_an_operation_that_trips_a_bug_keeps_its_lines_and_harms_no_other(quiet_log) -> None:
+    def states(number: str, ending: Ending | None) -> State:
+        rows = [Connector("whatsapp", number, "5", "")]
+        acme = operation("acme", standings={"connectors": connectors(rows, ending=ending)})
+        return State((acme, operation("other", rows)))
+
+    broken: Any = object()
+    renderer = Renderer(LISTS, Vitals())
+    renderer.page(states("1", None))
+
+    shown = body(renderer.page(states("2", Ending(Outcome.OK, AT, AT, broken))))
+    mended = body(renderer.page(states("2", None)))
+
+    assert [f'connector_id="{number}",name="",operation="acme"' in shown for number in "12"] == [True, False]
+    assert [f'connector_id="{number}",name="",operation="other"' in shown for number in "12"] == [False, True]
+    assert [event["event"] for event in quiet_log] == ["operation not rendered, its last lines stay"]
+    assert 'connector_id="2",name="",operation="acme"' in mended
+    assert 'connector_id="1"' not in mended
+
+
 def test_an_operation_that_goes_is_gone_and_forgotten() -> None:
     acme, other = operation("acme"), operation("other")
     renderer = Renderer(LISTS, Vitals())

@@ -1,6 +1,7 @@
 """Pieces of bytes, each compressed once, in one gzip member."""
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterable
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter import pieces
-from exporter.pieces import CHUNK, COPY, FEW, SMALL, Blanks
+from exporter.pieces import CHUNK, COPY, FEW, SMALL, WORTHY, Blanks
 
 PARTS = st.lists(st.binary(max_size=300), max_size=4).map(tuple)
 FILLED = st.lists(st.tuples(st.binary(max_size=300), st.binary(max_size=255)), max_size=5)
@@ -70,6 +71,26 @@ def test_a_piece_keeps_the_parts_it_was_given() -> None:
     part = b"x" * 1000
 
     assert pieces.piece((part,)).parts[0] is part
+
+
+@given(st.binary(max_size=100), st.integers(0, 3000), st.integers(0, 40))
+def test_what_is_packed_is_unpacked_in_small_parts(text, times, noise) -> None:
+    whole = text * times + os.urandom(noise * 1000)
+    part = pieces.packed(whole)
+
+    made = list(pieces.unpacked(part))
+
+    assert b"".join(made) == whole == pieces.opened(part)
+    assert isinstance(part, pieces.Packed) == (len(whole) >= WORTHY)
+    assert isinstance(part, bytes) or max(map(len, made)) < SMALL
+
+
+def test_who_stalls_keeps_a_few_bytes_of_what_is_packed() -> None:
+    start = pieces.piece((pieces.packed(b"wolkvox" * 1_000_000),))
+
+    stream = pieces.plain(start, pieces.Filled(b"end", b""))
+
+    assert max(sum(map(len, batch)) for batch in stream.batches) <= COPY + SMALL
 
 
 SIZES = [

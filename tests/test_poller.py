@@ -11,12 +11,14 @@ from conftest import CANARY, INTERVALS, START, Exporter, ask_database, setup_for
 
 from exporter.board import TOGETHER
 from exporter.encoding import Format
+from exporter.keeper import PAUSE
 from exporter.lists import LISTS, token_info
 from exporter.model import DAY, HOUR, Answer, ChangeKind, Operation, Outcome, Secret
 from exporter.page import Renderer
 from exporter.schedule import pace
 from exporter.setup import Limits, Target
 from exporter.state import Rule, State
+from exporter.store import StoreError
 from exporter.vitals import Vitals
 
 PACE = pace("acme", 1.0, None)
@@ -722,6 +724,23 @@ def test_a_landing_wakes_the_loop(exporter) -> None:
 
 
 # What is said.
+
+
+def test_while_a_reload_waits_for_the_storage_nothing_is_told_anew(exporter, monkeypatch, clock) -> None:
+    exporter.turn()
+
+    def failing(_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(exporter.store, "adopt", failing)
+    exporter.poller.configure(exporter.setup)
+    for _ in range(3):
+        exporter.turn()
+        clock.advance(PAUSE)
+
+    *_, before, last = exporter.states
+    assert before is not last
+    assert before.operations[0] is last.operations[0]
 
 
 def test_a_failed_poll_is_one_line_with_what_came_and_when_it_goes_on(exporter, api, clock, quiet_log) -> None:

@@ -16,6 +16,7 @@ from exporter import flags
 from exporter.clock import HostClock
 from exporter.lists import LISTS
 from exporter.log import Redactor
+from exporter.model import Outcome, Secret
 from exporter.poller import LONGEST, TOKENS
 from exporter.wiring import Assembly, Service, configured, passwords, serving
 
@@ -407,7 +408,11 @@ def test_certificates_that_are_gone_keep_a_reload_off_but_no_start(tmp_path) -> 
 
     with pytest.raises(FileNotFoundError):
         assembly.setup(second)
-    assert assembly.setup(first).call is running.call
+    with pytest.raises(FileNotFoundError):
+        assembly.setup(first)
+    answer = running.call("0010", "connectors", Secret(CANARY))
+    assert (answer.outcome, answer.whole) == (Outcome.TLS_ERROR, True)
+    assert answer.detail == "the certificates of upstream.ca_file cannot be read: No such file or directory"
 
 
 def test_the_password_of_a_proxy_is_struck_out_as_written_and_as_meant(tmp_path) -> None:

@@ -120,6 +120,20 @@ def test_of_a_mass_of_changes_the_newest_thousand_are_at_hand(store, clock) -> N
     assert [each.at for each in standing_of(store).recent] == [each.at for each in reversed(changes[1:])]
 
 
+def test_changes_are_read_by_their_index_and_not_sorted_on_the_disk(store) -> None:
+    asked: list[str] = []
+    with store._database.transaction() as db:  # noqa: SLF001 - where its statements can be listened to
+        db.set_trace_callback(asked.append)
+    store.standings(["acme"], ["connectors"])
+    with store._database.transaction() as db:  # noqa: SLF001 - as above
+        db.set_trace_callback(None)
+        (statement,) = (each for each in asked if "FROM change" in each)
+        steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+
+    assert any("USING INDEX change_of_operation" in step for step in steps)
+    assert not any("TEMP B-TREE" in step for step in steps)
+
+
 def test_each_list_of_each_operation_stands_for_itself(store, clock) -> None:
     store.adopt([Identity("acme", "0010", "hash"), Identity("beta", "0010", "other")])
     finish(store, clock, Belief(START, (SALES,), Memory(), changes=(change(START),)))

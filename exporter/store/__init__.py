@@ -14,7 +14,7 @@ from exporter import budget
 from exporter.budget import Past, Wait
 from exporter.model import Change, Moment, Outcome, Secret
 from exporter.schedule import Rest
-from exporter.state import Ending, Recorded, Standing, Tally
+from exporter.state import NEVER, Ending, Recorded, Standing, Tally
 from exporter.store import answers, identity, journal, ledger
 from exporter.store.codec import Reader, Restore, pack_answer
 from exporter.store.database import Database
@@ -153,7 +153,7 @@ class Store:
         with self._database.transaction() as db:
             known = claim if claim.database == self._database.id else self._moved(db, claim)
             operation = ledger.ended(db, known.ask, result.at) or self._end(db, known, result, packed)
-            counted = journal.tallies(db, [operation])[operation, claim.ask.list]
+            counted = journal.tallies(db, [operation]).get((operation, claim.ask.list), NEVER.tally)
         self._under_way.discard((claim.database, claim.id))
         return Finished(operation, counted)
 
@@ -161,7 +161,7 @@ class Store:
         """How each of these lists of each of these operations stands, as stored."""
         with self._database.transaction() as db:
             stored = journal.stored(db, operations, lists, self._now().wall)
-        # Unpacked afterwards: nobody else could write meanwhile.
+        # Unpacked after the transaction, which would keep others from writing.
         return {place: journal.standing(each, *place, self._reader) for place, each in stored.items()}
 
     def bindings(self, asks: Sequence[Ask]) -> list[Binding]:

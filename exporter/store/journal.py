@@ -2,9 +2,11 @@
 
 import json
 import sqlite3
+from collections import deque
 from collections.abc import Collection, Iterable
 from itertools import product
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from exporter.model import DAY, Change, ChangeKind, Row
 from exporter.state import NEVER, Ending, Held, Memory, Snapshot, Standing, Tally
@@ -144,17 +146,21 @@ def standing(stored: Stored, operation: str, name: str, reader: Reader) -> Stand
 
 
 def recent(db: sqlite3.Connection, operations: Collection[str], since: float) -> dict[tuple[str, str], list[Change]]:
-    """The changes of these operations since then, by operation and list, each newest first."""
-    found: dict[tuple[str, str], list[Change]] = {}
-    for operation, *row in db.execute(
-        f"SELECT operation, {COLUMNS} FROM change"  # noqa: S608 - fixed names
-        " WHERE operation IN (SELECT value FROM json_each(?)) AND at > ? ORDER BY id DESC",
+    """The changes of these operations since then, by operation and list, each newest first.
+
+    They come by time, as the index has them: to sort them all, SQLite would want room on a disk that may be full.
+    """
+    found: dict[tuple[str, str], deque[tuple[int, Any]]] = {}
+    for operation, number, *row in db.execute(
+        f"SELECT operation, id, {COLUMNS} FROM change"  # noqa: S608 - fixed names
+        " WHERE operation IN (SELECT value FROM json_each(?)) AND at > ?",
         (json.dumps([*operations]), since),
     ):
-        of_list = found.setdefault((operation, row[1]), [])
-        if len(of_list) < MOST_RECENT:
-            of_list.append(change(tuple(row)))
-    return found
+        found.setdefault((operation, row[1]), deque(maxlen=MOST_RECENT)).append((number, row))
+    return {
+        place: [change(tuple(row)) for _, row in sorted(rows, key=itemgetter(0), reverse=True)]
+        for place, rows in found.items()
+    }
 
 
 def changes(db: sqlite3.Connection, since: float, operation: str | None, limit: int) -> list[tuple[str, Change]]:
