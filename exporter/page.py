@@ -71,7 +71,7 @@ class Page:
         """The families of these operations, each with its header."""
         places = [self._places[name] for name in self.operations if name in names]
         for family, section in self._sections.items():
-            lines = [section[block].parts[place] for block, place in places if section[block].parts]
+            lines = [section[block].rows[0][place] for block, place in places if section[block].rows]
             if any(lines):
                 yield from (binder.header(family), pieces.piece(tuple(lines)))
 

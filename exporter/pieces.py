@@ -49,9 +49,9 @@ Parts = tuple[Part, ...]
 
 
 class Piece(NamedTuple):
-    """Some bytes: plain, as parts that others keep too; deflated up to a full flush; checksum and number."""
+    """Some bytes: plain, as rows of parts that others keep too; deflated up to a full flush; checksum and number."""
 
-    parts: Parts
+    rows: tuple[Parts, ...]
     deflated: bytes
     crc: int
     size: int
@@ -104,15 +104,21 @@ def opened(part: Part) -> bytes:
     return zlib.decompress(part.deflated) if isinstance(part, Packed) else part
 
 
-def unpacked(part: Part) -> Iterator[bytes]:
-    """The bytes of the part, one that is packed in small parts: a reader that stalls keeps no more of it than these."""
-    if isinstance(part, bytes):
-        yield part
-        return
+def unpacked(parts: Iterable[Part]) -> Iterator[bytes]:
+    """The parts, of a packed one small parts: a reader that stalls keeps no more of it than these."""
+    for part in parts:
+        if isinstance(part, bytes):
+            yield part
+        else:
+            yield from bit_by_bit(part.deflated)
+
+
+def bit_by_bit(deflated: bytes) -> Iterator[bytes]:
+    """What was deflated, in parts of less than `SMALL` bytes."""
     reader, place, data = zlib.decompressobj(), 0, b""
     while not reader.eof:
         if not data:
-            data = part.deflated[place : place + SLICE]
+            data = deflated[place : place + SLICE]
             place += SLICE
         yield reader.decompress(data, SMALL - 1)
         data = reader.unconsumed_tail
@@ -123,7 +129,7 @@ def piece(parts: Parts) -> Piece:
     text = b"".join(map(opened, parts))
     squeeze = deflater(len(text))
     deflated = squeeze.compress(text) + squeeze.flush(zlib.Z_FULL_FLUSH)
-    return Piece(parts, deflated, zlib.crc32(text), len(text))
+    return Piece((parts,), deflated, zlib.crc32(text), len(text))
 
 
 def deflater(size: int) -> Any:
@@ -143,14 +149,14 @@ def whole(pieces: Iterable[Piece]) -> Piece:
 def joined(pieces: Iterable[Piece], total: tuple[int, int]) -> Piece:
     """The same where checksum and size of all together are known."""
     together = tuple(pieces)
-    parts = tuple([part for each in together for part in each.parts if part])
-    return Piece(parts, b"".join([each.deflated for each in together]), *total)
+    rows = tuple([row for each in together for row in each.rows])
+    return Piece(rows, b"".join([each.deflated for each in together]), *total)
 
 
 def plain(start: Piece, rest: Filled) -> Stream:
     """The bytes of both; what lies in memory is not copied as a whole."""
-    parts = chain.from_iterable(map(unpacked, (*start.parts, rest.plain)))
-    return Stream(start.size + len(rest.plain), batches(parts))
+    parts = chain.from_iterable((*start.rows, (rest.plain,)))
+    return Stream(start.size + len(rest.plain), batches(unpacked(parts)))
 
 
 def gzipped(start: Piece, rest: Filled) -> Stream:

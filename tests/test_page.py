@@ -346,7 +346,7 @@ def test_what_utf_8_cannot_carry_is_a_question_mark() -> None:
 
 def lines(made: Page, family: Family, place: int = 0) -> Any:
     """The lines of the operation at this place, as they are kept."""
-    return made._sections[family][place // BLOCK].parts[place % BLOCK]  # noqa: SLF001 - work not done is seen here alone
+    return made._sections[family][place // BLOCK].rows[0][place % BLOCK]  # noqa: SLF001 - work not done is seen here alone
 
 
 def test_what_did_not_change_is_not_rendered_again(monkeypatch) -> None:

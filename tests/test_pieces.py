@@ -70,7 +70,7 @@ def test_a_piece_stands_in_any_place() -> None:
 def test_a_piece_keeps_the_parts_it_was_given() -> None:
     part = b"x" * 1000
 
-    assert pieces.piece((part,)).parts[0] is part
+    assert pieces.piece((part,)).rows[0][0] is part
 
 
 @given(st.binary(max_size=100), st.integers(0, 3000), st.integers(0, 40))
@@ -78,7 +78,7 @@ def test_what_is_packed_is_unpacked_in_small_parts(text, times, noise) -> None:
     whole = text * times + os.urandom(noise * 1000)
     part = pieces.packed(whole)
 
-    made = list(pieces.unpacked(part))
+    made = list(pieces.unpacked([part]))
 
     assert b"".join(made) == whole == pieces.opened(part)
     assert isinstance(part, pieces.Packed) == (len(whole) >= WORTHY)
