@@ -84,8 +84,7 @@ def power(size: int) -> int:
     """X to the power of the bits of so many bytes, spread."""
     made, place = POWERS[0][size & 255], 1
     while size := size >> 8:
-        if size & 255:
-            made = product(POWERS[place][size & 255], made)
+        made = product(POWERS[place][size & 255], made)
         place += 1
     return made
 

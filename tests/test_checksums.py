@@ -2,6 +2,7 @@
 
 import zlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,13 @@ def test_it_holds_for_many_bytes(first, size) -> None:
     second = bytes(size)
 
     assert combined(zlib.crc32(first), zlib.crc32(second), size) == zlib.crc32(first + second)
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65_536, 65_537, 16_777_216])
+def test_it_holds_for_sizes_with_bytes_of_nothing(size) -> None:
+    second = bytes(size)
+
+    assert combined(zlib.crc32(b"first"), zlib.crc32(second), size) == zlib.crc32(b"first" + second)
 
 
 @given(st.lists(st.binary(max_size=40), min_size=1, max_size=20), st.data())
