@@ -33,3 +33,15 @@ def test_what_is_due_stays_so_until_it_is_put_off() -> None:
     agenda.put("acme", 5.0)
     assert list(agenda.due(1.5)) == []
     assert agenda.next() == 2.0
+
+
+def test_what_is_put_off_before_its_time_does_not_come_by_the_old_one() -> None:
+    agenda = Agenda({"acme": 1.0, "other": 2.0})
+    agenda.put("acme", 5.0)
+    agenda.put("acme", 5.0)
+    agenda.put("nobody", 0.0)
+
+    assert agenda.next() == 2.0
+    agenda.put("acme", inf)
+    assert list(agenda.due(10.0)) == ["other"]
+    assert agenda.next() == inf
