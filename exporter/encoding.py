@@ -8,8 +8,8 @@ holds up a scrape. A property test holds both byte-identical.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any, Final
+from itertools import chain, islice
+from typing import Final
 
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
@@ -17,9 +17,10 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from exporter.model import Family, Sample
+from exporter.model import Family, Sample, Values
 
 LONGEST: Final = 200  # characters of a label's value
+SLICE: Final = 1000  # samples that are written in one go: nothing else can run in this process meanwhile
 END: Final = b"# EOF\n"
 Lines = Mapping[Family, bytes]
 
@@ -73,33 +74,38 @@ def header(family: Family, form: Format) -> bytes:
     return head(name, family.kind, family.help, form).encode()
 
 
-def lines(family: Family, samples: Iterable[Sample]) -> bytes:
+def lines(family: Family, samples: Iterable[Sample] | Values) -> bytes:
     """The sample lines, which are the same in all formats; of those with the same labels the last one stays."""
-    some = tuple(samples)
-    if family.labels and are_plain(family, some):
-        template, pick = plain_form(family)
-        names = [template % pick(sample.labels) for sample in some]
-    else:
-        names = [named(family, sample) for sample in some]
-    distinct = dict(zip(names, [sample.value for sample in some], strict=True))
+    if isinstance(samples, Mapping):
+        return table(family, samples)
+    distinct = {named(family, sample): sample.value for sample in samples}
     text = "".join([f"{series} {number(value)}\n" for series, value in distinct.items()])
     return text.encode("utf-8", "replace")
 
 
+def table(family: Family, values: Values) -> bytes:
+    """The lines of many samples: all their texts are put into one form, which takes half as long as line by line."""
+    form, order = plain_form(family)
+    keys, numbers, texts = iter(values), map(number, values.values()), []
+    while some := [*islice(keys, SLICE)]:
+        columns = [*zip(*some, strict=True)]
+        if not columns or len(columns) != len(order) or not all(map(are_plain, columns)):
+            return lines(family, [Sample(labels, value) for labels, value in values.items()])
+        filled = zip(*(columns[place] for place in order), islice(numbers, SLICE), strict=True)
+        texts.append(form * len(some) % tuple(chain.from_iterable(filled)))
+    return "".join(texts).encode("utf-8", "replace")
+
+
 @lru_cache(maxsize=256)
-def plain_form(family: Family) -> tuple[str, Callable[[tuple[str, ...]], Any]]:
-    """A series of the family with places for its labels, and what puts them into the order of these places."""
+def plain_form(family: Family) -> tuple[str, Sequence[int]]:
+    """A line of the family with places for its labels and its value, and which of the labels these places are for."""
     order = sorted(range(len(family.labels)), key=family.labels.__getitem__)
     pairs = ",".join(f'{family.labels[place]}="%s"' for place in order)
-    return f"{family.name}{{{pairs}}}", itemgetter(*order)
+    return f"{family.name}{{{pairs}}} %s\n", order
 
 
-def are_plain(family: Family, samples: Sequence[Sample]) -> bool:
-    """True when all labels can be written as they are, in the family's order: as nearly all can."""
-    width = len(family.labels)
-    if not all(len(each.labels) == width and not (each.extra or each.suffix) for each in samples):
-        return False
-    texts = [text for each in samples for text in each.labels]
+def are_plain(texts: Sequence[str]) -> bool:
+    """True when all can be written as they are, as nearly all can."""
     together = "".join(texts)
     is_special = "\\" in together or '"' in together or "\n" in together
     return not is_special and (len(together) <= LONGEST or max(map(len, texts)) <= LONGEST)
@@ -107,10 +113,15 @@ def are_plain(family: Family, samples: Sequence[Sample]) -> bool:
 
 def named(family: Family, sample: Sample) -> str:
     """Name and labels of any sample."""
-    pairs = sorted((*zip(family.labels, sample.labels, strict=True), *sample.extra))
+    return f"{family.name}{sample.suffix}{braced(family.labels, sample.labels, sample.extra)}"
+
+
+@lru_cache(maxsize=64)
+def braced(names: tuple[str, ...], texts: tuple[str, ...], extra: tuple[tuple[str, str], ...]) -> str:
+    """The labels of a sample in braces, "" for none; a list has the same ones in one family after the other."""
+    pairs = sorted((*zip(names, texts, strict=True), *extra))
     labels = ",".join(f'{name}="{escaped(text)}"' for name, text in pairs)
-    name = family.name + sample.suffix
-    return f"{name}{{{labels}}}" if labels else name
+    return f"{{{labels}}}" if labels else ""
 
 
 def escaped(text: str) -> str:
@@ -124,6 +135,6 @@ def number(value: float) -> str:
     return _number(float(value))
 
 
-def rendered(samples: Mapping[Family, Iterable[Sample]]) -> Lines:
+def rendered(samples: Mapping[Family, Iterable[Sample] | Values]) -> Lines:
     """The sample lines of each family."""
     return {family: lines(family, some) for family, some in samples.items()}

@@ -161,6 +161,9 @@ class Sample(NamedTuple):
     suffix: str = ""
 
 
+Values = Mapping[tuple[str, ...], float]  # samples that have their family's labels alone: the value by the labels
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A configured (server, token) pair by its name; the token is elsewhere."""

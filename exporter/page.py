@@ -15,7 +15,7 @@ from exporter import exposition, pieces
 from exporter.checksums import Sums
 from exporter.encoding import Format, header, rendered
 from exporter.exposition import merged, of_exporter, of_operation
-from exporter.model import Family
+from exporter.model import Family, Sample, Values
 from exporter.pieces import NOTHING, Part, Piece, Stream, opened, packed
 from exporter.spec import Derived, UpstreamList
 from exporter.state import OperationState, State
@@ -106,6 +106,11 @@ class Binder:
         return pieces.joined((each for parts in whole.values() for each in parts), total)
 
 
+def told(samples: Iterable[Sample]) -> Iterable[Sample] | Values:
+    """The samples all at once, where they can be had so."""
+    return samples.values() if isinstance(samples, Derived) else samples
+
+
 class Grid:
     """The lines of all families, block by block of operations, and their pieces; the last block is the exporter's own.
 
@@ -120,7 +125,7 @@ class Grid:
         self._lines: dict[Family, list[list[Part]]] = {
             family: [[b""] * width for width in (*widths, 1)] for family in families
         }
-        self._touched: dict[Family, set[int]] = {}
+        self._touched: dict[Family, set[int]] = {family: set() for family in self._lines}
         self._sections: dict[Family, Section] = dict.fromkeys(self._lines, (NOTHING,) * self.blocks)
         self._size = 0
 
@@ -134,20 +139,22 @@ class Grid:
         block, place = self.places[name]
         for family, blocks in self._lines.items():
             last, part = blocks[block][place], fresh.get(family, b"")
-            if part is not last and part != opened(last):
+            if part is not last and not (last and part == opened(last)):
                 self._size += len(part) - len(last)
                 blocks[block][place] = packed(part) if self._size > ROOMY else part
-                self._touched.setdefault(family, set()).add(block)
+                self._touched[family].add(block)
 
     def sections(self) -> Mapping[Family, Section]:
         """Each family that has a sample, in the order of the page; only what was touched is put together anew."""
         for family, blocks in self._touched.items():
+            if not blocks:
+                continue
             row = list(self._sections[family])
             for block in blocks:
                 parts = tuple(self._lines[family][block])
                 row[block] = pieces.piece(parts) if any(parts) else NOTHING
             self._sections[family] = tuple(row)
-        self._touched = {}
+            blocks.clear()
         return {family: section for family, section in self._sections.items() if any(each.size for each in section)}
 
 
@@ -178,7 +185,7 @@ class Renderer:
         last = self._derived.get(name, {})
         derived = {family: some for family, some in samples.items() if isinstance(some, Derived)}
         kept = {family: self._grid.part(name, family) for family, some in derived.items() if some == last.get(family)}
-        fresh = rendered({family: some for family, some in samples.items() if family not in kept})
+        fresh = rendered({family: told(some) for family, some in samples.items() if family not in kept})
         self._grid.put(name, {**fresh, **kept})
         self._derived[name] = derived
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from exporter.model import ChangeKind, Family, Key, Row, Sample
+from exporter.model import ChangeKind, Family, Key, Row, Sample, Values
 from exporter.state import OperationState
 
 
@@ -21,14 +21,18 @@ Samples = Iterable[tuple[Family, Iterable[Sample]]]
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """Samples that follow from some values alone: who has those of equal values need not make them again."""
+    """Samples that follow from a source alone: who has those of an equal source need not make them again."""
 
-    make: Callable[..., Iterable[Sample]]
-    values: tuple[object, ...]
+    make: Callable[..., Values]
+    source: tuple[object, ...]
+
+    def values(self) -> Values:
+        """The samples, all at once."""
+        return self.make(*self.source)
 
     def __iter__(self) -> Iterator[Sample]:
-        """The samples."""
-        return iter(self.make(*self.values))
+        """The samples one by one."""
+        return iter([Sample(labels, value) for labels, value in self.values().items()])
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from exporter.lists import LISTS
 from exporter.lists.connectors import INFO, Connector
 from exporter.lists.routing_points import RoutingPoint
 from exporter.lists.token_info import TokenInfo
-from exporter.model import Change, ChangeKind, Family, Operation, Outcome, Sample
+from exporter.model import Change, ChangeKind, Family, Operation, Outcome, Sample, Values
 from exporter.page import BLOCK, Page, Renderer
 from exporter.pieces import Packed
 from exporter.spec import Derived
@@ -330,9 +330,28 @@ def test_of_samples_with_the_same_labels_the_last_one_stays() -> None:
     assert pieces == {family: b'a{x="1"} 2.0\na{x="2"} 5.0\n'}
 
 
-def test_a_sample_has_exactly_the_labels_of_its_family() -> None:
+@pytest.mark.parametrize("samples", [[Sample(("1", "2"), 1)], {("1", "2"): 1}, {(): 1}, {("1",): 1, ("1", "2"): 1}])
+def test_a_sample_has_exactly_the_labels_of_its_family(samples) -> None:
     with pytest.raises(ValueError, match="zip"):
-        rendered({Family("a", "gauge", "A.", ("x",)): [Sample(("1", "2"), 1)]})
+        rendered({Family("a", "gauge", "A.", ("x",)): samples})
+
+
+@given(st.dictionaries(st.tuples(TEXTS, TEXTS, TEXTS), st.floats(), max_size=9))
+def test_many_samples_at_once_are_what_each_is_by_itself(values) -> None:
+    family = Family("a", "gauge", "A.", ("z", "x", "y"))
+
+    one_by_one = [Sample(labels, value) for labels, value in values.items()]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("exporter.encoding.SLICE", 4)
+        assert rendered({family: values}) == rendered({family: one_by_one})
+
+
+def test_samples_without_labels_may_come_at_once_too() -> None:
+    family = Family("a", "gauge", "A.")
+    only: Values = {(): 5}
+
+    assert rendered({family: only}) == {family: b"a 5.0\n"}
 
 
 def test_what_utf_8_cannot_carry_is_a_question_mark() -> None:
@@ -376,9 +395,9 @@ def test_a_state_that_is_equal_but_another_gives_the_same_page() -> None:
 def test_samples_that_follow_from_the_same_values_are_not_made_again() -> None:
     made: list[str] = []
 
-    def one(name: str) -> Iterable[Sample]:
+    def one(name: str) -> Values:
         made.append(name)
-        yield Sample((name,), 1)
+        return {(name,): 1}
 
     family = Family("wolkvox_x", "gauge", "X.", ("operation",))
     spec = replace(

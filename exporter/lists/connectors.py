@@ -5,10 +5,10 @@ wolkvox_connector_info{operation="acme-co",channel="whatsapp",connector_id="12",
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from exporter.model import MINUTE, Change, ChangeKind, Family, Key, Row, Sample
+from exporter.model import MINUTE, Change, ChangeKind, Family, Key, Row, Sample, Values
 from exporter.recent import told
 from exporter.records import text
 from exporter.spec import Derived, Samples, UpstreamList, Watch
@@ -16,6 +16,7 @@ from exporter.state import OperationState
 
 NAME: Final = "connectors"
 NOT_ROUTED: Final = frozenset({"", "0"})  # "0" stands for "none" in another API of the vendor's samples
+KINDS: Final = tuple(ChangeKind)
 
 
 class Connector(NamedTuple):
@@ -110,32 +111,30 @@ CHANGED: Final = Family(
 )
 
 
-def counts(operation: str, rows: Iterable[Row], emptied: Iterable[Key]) -> Iterator[Sample]:
+def counts(operation: str, rows: Iterable[Row], emptied: Iterable[Key]) -> Values:
     """One sample per group; 0 for a group that had connectors within the retention."""
-    for pair, count in (dict.fromkeys(emptied, 0) | Counter(map(group, rows))).items():
-        yield Sample((operation, *pair), count)
+    by_group = dict.fromkeys(emptied, 0) | Counter(map(group, rows))
+    return {(operation, *pair): count for pair, count in by_group.items()}
 
 
-def info(operation: str, rows: Iterable[Row], names: bool) -> Iterator[Sample]:  # noqa: FBT001 - Derived knows no names
+def info(operation: str, rows: Iterable[Row], names: bool, value: float = 1) -> Values:  # noqa: FBT001 - Derived knows no names
     """One sample per connector; a row that stands twice is one series."""
-    for row in dict.fromkeys(rows):
-        channel, connector_id, rp_id, name = row
-        yield Sample((operation, channel, connector_id, rp_id, name if names else ""), 1)
+    return {(operation, channel, number, rp_id, name if names else ""): value for channel, number, rp_id, name in rows}
 
 
-def first_seen(operation: str, rows: Iterable[Row], since: Mapping[Key, float]) -> Iterator[Sample]:
+def first_seen(operation: str, rows: Iterable[Row], since: Mapping[Key, float]) -> Values:
     """One sample per connector that is remembered."""
-    for key in dict.fromkeys(row.key for row in rows):
-        if key in since:
-            yield Sample((operation, *key), since[key])
+    return {
+        (operation, channel, number): since[channel, number]
+        for channel, number, _, _ in rows
+        if (channel, number) in since
+    }
 
 
-def changes(operation: str, rows: Iterable[Row], counted: Mapping[tuple[str, str], int]) -> Iterator[Sample]:
+def changes(operation: str, rows: Iterable[Row], counted: Mapping[tuple[str, str], int]) -> Values:
     """How often each kind of change was seen, from 0 for every channel that the operation has or had."""
-    channels = dict.fromkeys((*(row.key[0] for row in rows), *(channel for channel, _ in counted)))
-    for channel in channels:
-        for kind in ChangeKind:
-            yield Sample((operation, channel, kind), counted.get((channel, kind), 0))
+    channels = dict.fromkeys([channel for channel, _, _, _ in rows] + [channel for channel, _ in counted])
+    return {(operation, channel, kind): counted.get((channel, kind), 0) for channel in channels for kind in KINDS}
 
 
 def changed(operation: str, change: Change) -> Sample:
@@ -157,8 +156,7 @@ def samples(state: OperationState) -> Samples:
     yield CHANGES, Derived(changes, (name, rows, standing.tally.changes))
     yield CHANGED, (changed(name, each.shown(names=state.names)) for each in told(standing.recent, state.at))
     if standing.held is not None:
-        since = standing.held.at
-        yield MISSING, (each._replace(value=since) for each in info(name, standing.held.missing, state.names))
+        yield MISSING, Derived(info, (name, standing.held.missing, state.names, standing.held.at))
 
 
 LIST: Final = UpstreamList(

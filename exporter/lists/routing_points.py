@@ -4,10 +4,10 @@ wolkvox_routing_point_info{operation="acme-co",rp_id="5",rp_name="Main menu"} 1
 wolkvox_routing_point_flow_active{operation="acme-co",rp_id="5",flow="chat"} 1
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from exporter.model import MINUTE, Family, Key, Row, Sample
+from exporter.model import MINUTE, Family, Key, Row, Values
 from exporter.records import text
 from exporter.spec import Derived, Samples, UpstreamList
 from exporter.state import OperationState
@@ -63,21 +63,20 @@ FLOW_ACTIVE: Final = Family(
 )
 
 
-def info(operation: str, rows: Iterable[Row]) -> Iterator[Sample]:
+def info(operation: str, rows: Iterable[Row]) -> Values:
     """One sample per routing point and name."""
-    for title in dict.fromkeys((*row.key, row.title) for row in rows):
-        yield Sample((operation, *title), 1)
+    return {(operation, *row.key, row.title): 1 for row in rows}
 
 
-def flows(operation: str, rows: Iterable[Row]) -> Iterator[Sample]:
+def flows(operation: str, rows: Iterable[Row]) -> Values:
     """One sample per known flow; of rows with one id the first that knows the flow speaks."""
-    told: set[Key] = set()
+    told: dict[tuple[str, ...], float] = {}
     for row in rows:
         rp_id, _, *states = row
         for flow, state in zip(FLOWS, states, strict=True):
-            if state in WORDS and (rp_id, flow) not in told:
-                told.add((rp_id, flow))
-                yield Sample((operation, rp_id, flow), WORDS[state])
+            if state in WORDS:
+                told.setdefault((operation, rp_id, flow), WORDS[state])
+    return told
 
 
 def samples(state: OperationState) -> Samples:
