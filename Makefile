@@ -43,7 +43,7 @@ fuzz: .venv/fuzz ## inputs that break a promise, for 5 minutes a target; what is
 golden: .venv/dev ## write the golden files anew
 	UPDATE_GOLDEN=1 $(BIN)/pytest -q -m golden
 
-bench: .venv/dev ## ours and others side by side on this machine, into benchmarks/RESULTS.md
+bench: .venv/run ## ours and others side by side on this machine, into benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks --output benchmarks/RESULTS.md
 
 bench-quick: .venv/dev ## the same with small loads in two minutes, to the terminal

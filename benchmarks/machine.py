@@ -6,6 +6,7 @@ import re
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from typing import Final
@@ -27,6 +28,7 @@ def described() -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "packages": "those of the exporter" if find_spec("pytest") is None else "those of its development too",
         "uvicorn, prometheus_client": f"{version('uvicorn')}, {version('prometheus-client')}",
         "others": ", ".join(f"{name} {number}" for name, command in PEERS.items() if (number := told(*command))),
         "load when it began": " ".join(f"{load:.2f}" for load in os.getloadavg()),

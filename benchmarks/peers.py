@@ -144,10 +144,11 @@ class Peer(NamedTuple):
         return missing(self.program, self.package) if self.program else ""
 
 
+# The one that is nearest to us right after us: what the machine does meanwhile is the same for both.
 PEERS: Final = (
+    Peer(NGINX, nginx, "nginx", "nginx-light"),
     Peer(LIBRARY, library),
     Peer(TEXTFILE, textfile, "prometheus-node-exporter", "prometheus-node-exporter"),
-    Peer(NGINX, nginx, "nginx", "nginx-light"),
 )
 
 

@@ -15,6 +15,7 @@ class Plan:
     seen: tuple[Load, ...]
     rounds: int
     seconds: float
+    starts: int
     sights: int
     many: Load
     large: Load
@@ -32,7 +33,8 @@ FULL: Final = Plan(
     seen=SERIES,
     rounds=5,
     seconds=0.6,
-    sights=6,
+    starts=3,
+    sights=8,
     many=MANY,
     large=LARGE,
     crowded=SERIES[-1],
@@ -48,6 +50,7 @@ QUICK: Final = Plan(
     seen=SERIES[:1],
     rounds=2,
     seconds=0.2,
+    starts=1,
     sights=1,
     many=Load("50 x 100", 50, 100),
     large=Load("1 x 5,000", 1, 5000),

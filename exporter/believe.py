@@ -75,6 +75,8 @@ def keys(rows: Iterable[Row]) -> set[Key]:
 
 def missing(known: Iterable[Row], shown: Iterable[Row]) -> tuple[Row, ...]:
     """The known rows whose key is not shown."""
+    if known == shown:
+        return ()
     present = keys(shown)
     return tuple(row for row in known if row.key not in present)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import ceil, inf
 from typing import Final, NamedTuple
 
 from exporter import budget, schedule
@@ -17,6 +17,10 @@ from exporter.state import NEVER, Next, OperationState, Rule, Standing
 from exporter.store import Ask, Binding, Store, StoreError
 
 TOGETHER: Final = 100  # operations that are read at once: fewer are more statements, more are more memory
+# From so many operations on polls are made in groups, so far apart as a share of the shortest legal interval: one that
+# comes by itself finds nothing of what it needs in the processor's caches.
+MANY: Final = 100
+GRAIN: Final = 0.01
 
 
 class Due(NamedTuple):
@@ -262,4 +266,11 @@ class Board:
         planned = interval * pace - budget.elapsed(binding.planned.finished, now)
         if legal.seconds > max(planned, 0.0):
             return Due(now.uptime + legal.seconds, legal.rule)
-        return Due(now.uptime + planned, Rule.INTERVAL)
+        return Due(self._grouped(now.uptime + planned), Rule.INTERVAL)
+
+    def _grouped(self, uptime: float) -> float:
+        """The time, or where there are many operations the next one that others are polled at too."""
+        if len(self.seats) < MANY:
+            return uptime
+        grain = GRAIN * self.setup.limits.least
+        return ceil(uptime / grain) * grain

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import requests
@@ -88,6 +89,7 @@ class Client:
         self._wall = wall
         self._resolve = resolve
         self._trust = ssl.create_default_context(cafile=upstream.ca_file or DEFAULT_CA_BUNDLE_PATH)
+        self._prepared = lru_cache(maxsize=256)(self._prepare)
         self._room = threading.Lock()  # for the one body over 1 MiB that is in memory
         self._lock = threading.Lock()
         self._running: set[_Call] | None = set()  # None once closed
@@ -132,9 +134,13 @@ class Client:
         return replace(end, body=bytes(call.heard.start), size=call.heard.size)
 
     def _request(self, call: _Call) -> requests.PreparedRequest:
-        url = self._upstream.base_url.replace("{server}", call.server).rstrip("/") + "/api/v2/information.php"
-        headers = {**self._headers, "wolkvox-token": call.token.reveal()}
-        return requests.Request("GET", url, params={"api": call.api}, headers=headers).prepare()
+        request = self._prepared(call.server, call.api).copy()
+        request.headers["wolkvox-token"] = call.token.reveal()
+        return request
+
+    def _prepare(self, server: str, api: str) -> requests.PreparedRequest:
+        url = self._upstream.base_url.replace("{server}", server).rstrip("/") + "/api/v2/information.php"
+        return requests.Request("GET", url, params={"api": api}, headers=self._headers).prepare()
 
     def _run(self, call: _Call) -> None:
         end: Answer | Exception

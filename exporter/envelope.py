@@ -218,7 +218,8 @@ def _shown(text: str, hide: Secret) -> str:
     """A server's `text` for a log: no token, whatever its case, no control character, not long."""
     secret = hide.reveal()
     text = text[: (DETAIL_LENGTH + 1) * max(len(secret), 1)]  # so much at most becomes what is shown
-    bare = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE) if secret else text
+    may_show = 0 < len(secret) <= len(text)  # a pattern for each token is a tenth of a call
+    bare = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE) if may_show else text
     return _cut(_printable(bare[: DETAIL_LENGTH + 1]))
 
 

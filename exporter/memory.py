@@ -18,6 +18,8 @@ def remember(
 
     Where nothing is new it is the memory itself, by which others see at a glance that nothing changed.
     """
+    if is_settled(memory, before, after):
+        return memory
     old, new = titles(before), titles(after)
     gone = departed(memory.gone, old, new, now, retention)
     called = {**memory.titles, **old}
@@ -30,6 +32,13 @@ def remember(
         fell_at=now if fell(before, after, spec.falls) else memory.fell_at,
     )
     return memory if made == memory else made
+
+
+def is_settled(memory: Memory, before: Sequence[Row], after: Sequence[Row]) -> bool:
+    """True when nothing came or went and nothing is remembered but what is there."""
+    if after is not before or memory.gone or memory.titles or memory.emptied:
+        return False
+    return memory.first_seen.keys() == {row.key for row in after}
 
 
 def titles(rows: Iterable[Row]) -> dict[Key, str]:

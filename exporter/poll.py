@@ -63,7 +63,7 @@ def understand(
         snapshot=Snapshot(rows, now),
         held=verdict.held,
         memory=remember(standing.memory, known or (), rows, spec, now, trust.retention),
-        changes=() if known is None else diff(known, rows, spec, now, title),
+        changes=() if known is None or rows is known else diff(known, rows, spec, now, title),
         believed=True,
     )
 

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger()
 
+GATHER: Final = 0.05  # seconds: answers that come one upon the other are told in one page
 GRACE: Final = 1.5  # seconds that calls under way get when the exporter ends
 SWITCH: Final = 0.0005  # seconds: a scrape waits that long for a thread that reads a large answer, not ten times that
 # How often the garbage collector searches. What lives long here has no cycles: to search all of it, as Python would for
@@ -286,7 +288,8 @@ class Service:
         server.start()
         activation.tell(activation.READY)
         while not self._is_ending and server.is_alive:
-            self._bell.wait(min(self.step(), LONGEST))
+            if self._bell.wait(min(self.step(), LONGEST)) and self._poller.is_busy:
+                time.sleep(GATHER)
             self._bell.clear()
             activation.tell(activation.ALIVE)
         server.quit()

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from conftest import CANARY, INTERVALS, START, Exporter, ask_database, setup_for
 
-from exporter.board import TOGETHER
+from exporter.board import MANY, TOGETHER
 from exporter.encoding import Format
 from exporter.keeper import PAUSE
 from exporter.lists import LISTS, token_info
@@ -591,6 +591,23 @@ def gated(simulator, clock, tmp_path):
 def crowd_with(setup, call):
     fields = {name: getattr(setup, name) for name in ("targets", "lists", "intervals", "trust", "limits")}
     return setup.__class__(**fields, call=call)
+
+
+@pytest.mark.parametrize(("count", "grain"), [(MANY, 3.0), (MANY - 1, 0.0)])
+def test_many_operations_are_polled_in_groups_and_never_early(simulator, clock, tmp_path, count, grain) -> None:
+    exporter = Exporter(tmp_path / "data", clock, crowd(simulator, clock, count))
+    exporter.turn()
+
+    dues = [each.next["connectors"].at - clock.wall + clock.uptime for each in exporter.state.operations]
+    apart = [due % 3.0 for due in dues]
+    exporter.turns(1200)
+    exporter.close()
+
+    assert len(dues) == count
+    assert all(min(each, 3.0 - each) < 1e-4 for each in apart) == (grain > 0)
+    assert len(set(map(round, dues))) > count // 4
+    assert kept(simulator)
+    assert len(simulator.calls) >= 3 * count
 
 
 def test_calls_at_the_same_time_stay_within_the_limits(gated) -> None:
