@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -216,7 +215,7 @@ class Service:
         self._bell = threading.Event()
         self._reloading = threading.Lock()
         self._wants_reload = False
-        self._is_ending = False
+        self._ending = threading.Event()
         self._state: State | None = None
         self._page: Page | None = None
         self._reloads = Reloads(clock)
@@ -271,7 +270,7 @@ class Service:
 
     def end(self) -> None:
         """Asks the loop to end; fit for a signal handler."""
-        self._is_ending = True
+        self._ending.set()
         self._bell.set()
 
     def run(self, server: Server) -> bool:
@@ -287,9 +286,9 @@ class Service:
             self.step()
         server.start()
         activation.tell(activation.READY)
-        while not self._is_ending and server.is_alive:
+        while not self._ending.is_set() and server.is_alive:
             if self._bell.wait(min(self.step(), LONGEST)) and self._poller.is_busy:
-                time.sleep(GATHER)
+                self._ending.wait(GATHER)
             self._bell.clear()
             activation.tell(activation.ALIVE)
         server.quit()
@@ -297,7 +296,7 @@ class Service:
             logger.warning("ended with calls under way; they count as spent")
         server.join()
         self._store.close()
-        return self._is_ending
+        return self._ending.is_set()
 
     def step(self) -> float:
         """One turn of the loop; seconds until there is work again."""
