@@ -9,13 +9,17 @@ from benchmarks.loads import LARGE, MANY, SERIES, Load
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Times in seconds. `speed` divides the intervals of the polls; `sights` are scrapes by Prometheus, of `seen`."""
+    """Times in seconds. `speed` divides the intervals of the polls.
+
+    `looks` of Prometheus, each of so many scrapes as `sights`, are had at the loads in `seen`.
+    """
 
     loads: tuple[Load, ...]
     seen: tuple[Load, ...]
     rounds: int
     seconds: float
     starts: int
+    looks: int
     sights: int
     many: Load
     large: Load
@@ -34,7 +38,8 @@ FULL: Final = Plan(
     rounds=5,
     seconds=0.6,
     starts=3,
-    sights=8,
+    looks=2,
+    sights=4,
     many=MANY,
     large=LARGE,
     crowded=SERIES[-1],
@@ -51,6 +56,7 @@ QUICK: Final = Plan(
     rounds=2,
     seconds=0.2,
     starts=1,
+    looks=1,
     sights=1,
     many=Load("50 x 100", 50, 100),
     large=Load("1 x 5,000", 1, 5000),

@@ -5,6 +5,7 @@ import math
 import time
 from pathlib import Path
 from string import Template
+from tempfile import mkdtemp
 from typing import Final
 from urllib.parse import quote
 
@@ -35,8 +36,7 @@ def interval(scrape: float, series: int) -> int:
 def seen(server: Server, pause: int, count: int, place: Path) -> list[float]:
     """The seconds of `count` scrapes; the first one is left out, since Prometheus makes the series in it."""
     port = programs.free_port()
-    folder = place / f"prometheus-{port}"
-    folder.mkdir()
+    folder = Path(mkdtemp(prefix="prometheus-", dir=place))
     text = CONFIG.substitute(interval=pause, path=server.scrape_path, port=server.program.port)
     (folder / "prometheus.yml").write_text(text, encoding="utf-8")
     command = [

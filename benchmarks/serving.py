@@ -47,10 +47,19 @@ def under(plan: Plan, load: Load, place: Path, results: Results) -> None:
             scrape(plan, load, asked, form, results)
         for server in servers:
             serving.memory[load.name, server.name] = server.program.rss
-            if load in plan.seen and not prometheus.lack():
-                usual = serving.scrapes[Cell(load.name, server.name, Form.GZIP)].p50
-                pause = prometheus.interval(usual, serving.series[load.name])
-                serving.seen[load.name, server.name] = prometheus.seen(server, pause, plan.sights, place)
+        if load in plan.seen and not prometheus.lack():
+            look(plan, load, servers, place, results)
+
+
+def look(plan: Plan, load: Load, servers: Sequence[Server], place: Path, results: Results) -> None:
+    """Has Prometheus look at them in turn, round by round as below: one such look is a tenth or two off the next."""
+    serving = results.serving
+    for _ in range(plan.looks):
+        for server in servers:
+            usual = serving.scrapes[Cell(load.name, server.name, Form.GZIP)].p50
+            pause = prometheus.interval(usual, serving.series[load.name])
+            seen = serving.seen.setdefault((load.name, server.name), [])
+            seen += prometheus.seen(server, pause, plan.sights, place)
 
 
 def start(folder: Folder) -> float:

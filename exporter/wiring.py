@@ -287,8 +287,8 @@ class Service:
         server.start()
         activation.tell(activation.READY)
         while not self._ending.is_set() and server.is_alive:
-            if self._bell.wait(min(self.step(), LONGEST)) and self._poller.is_busy:
-                self._ending.wait(GATHER)
+            self._bell.wait(min(self.step(), LONGEST))
+            self._ending.wait(GATHER if self._poller.is_busy else 0.0)
             self._bell.clear()
             activation.tell(activation.ALIVE)
         server.quit()

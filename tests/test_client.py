@@ -263,6 +263,22 @@ def test_the_request_is_one_get_with_the_token_in_its_header() -> None:
     ]
 
 
+def test_each_call_carries_its_own_token_to_its_own_server_and_list() -> None:
+    seen: list[bytes] = []
+
+    with serving(says(FINE, seen=seen)) as url, client(url + "/{server}") as made:
+        for server, api, token in (("1", "a", "one"), ("1", "a", "two"), ("2", "a", "one"), ("1", "b", "one")):
+            made.call(server, api, Secret(token))
+
+    told = [(each.split(b" ")[1], each.partition(b"wolkvox-token: ")[2].split(b"\r\n")[0]) for each in seen]
+    assert told == [
+        (b"/1/api/v2/information.php?api=a", b"one"),
+        (b"/1/api/v2/information.php?api=a", b"two"),
+        (b"/2/api/v2/information.php?api=a", b"one"),
+        (b"/1/api/v2/information.php?api=b", b"one"),
+    ]
+
+
 def test_the_name_of_a_list_cannot_leave_its_parameter() -> None:
     seen: list[bytes] = []
 

@@ -1,5 +1,6 @@
 """What is remembered of entities that came and went."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -185,3 +186,15 @@ def test_believing_the_same_again_changes_no_memory(steps) -> None:
     rows, at = steps[-1].rows, steps[-1].at
 
     assert after(*steps, Step(at, rows)) == after(*steps)
+
+
+@given(STEPS, st.sets(st.sampled_from([SALES.key, INBOX.key])), st.floats(0, 3000))
+def test_rows_that_stay_are_remembered_like_equal_ones(steps, lost, later) -> None:
+    rows, memory = steps[-1].rows, after(*steps)
+    damaged = replace(memory, first_seen={key: at for key, at in memory.first_seen.items() if key not in lost})
+    at = steps[-1].at + later
+
+    same = remember(damaged, rows, rows, CONNECTORS, at, RETENTION)
+
+    assert same == remember(damaged, rows, (*rows,), CONNECTORS, at, RETENTION)
+    assert same.first_seen.keys() >= {row.key for row in rows}
