@@ -261,12 +261,14 @@ class Board:
         legal = budget.wait(binding.past, ask.interval, now, essential=spec.essential)
         if binding.planned is None or self.setup.eager:
             return Due(now.uptime + legal.seconds, legal.rule, first=True)
-        pace = 1.0 if self.is_hurried(seat, spec) else binding.planned.pace
+        is_hurried = self.is_hurried(seat, spec)
+        pace = 1.0 if is_hurried else binding.planned.pace
         interval = budget.glimpse(ask.interval) if is_reserved else ask.interval
         planned = interval * pace - budget.elapsed(binding.planned.finished, now)
         if legal.seconds > max(planned, 0.0):
             return Due(now.uptime + legal.seconds, legal.rule)
-        return Due(self._grouped(now.uptime + planned), Rule.INTERVAL)
+        at = now.uptime + planned
+        return Due(at if is_hurried else self._grouped(at), Rule.INTERVAL)
 
     def _grouped(self, uptime: float) -> float:
         """The time, or where there are many operations the next one that others are polled at too."""

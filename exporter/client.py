@@ -79,17 +79,16 @@ class Client:
         resolve: Resolve = socket.getaddrinfo,
     ) -> None:
         self._upstream = upstream
-        self._headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "Connection": "close",
-            "User-Agent": user_agent,
-        }
+        self._headers = (
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "gzip"),
+            ("Connection", "close"),
+            ("User-Agent", user_agent),
+        )
         self._monotonic = monotonic
         self._wall = wall
         self._resolve = resolve
         self._trust = ssl.create_default_context(cafile=upstream.ca_file or DEFAULT_CA_BUNDLE_PATH)
-        self._prepared = lru_cache(maxsize=256)(self._prepare)
         self._room = threading.Lock()  # for the one body over 1 MiB that is in memory
         self._lock = threading.Lock()
         self._running: set[_Call] | None = set()  # None once closed
@@ -134,13 +133,10 @@ class Client:
         return replace(end, body=bytes(call.heard.start), size=call.heard.size)
 
     def _request(self, call: _Call) -> requests.PreparedRequest:
-        request = self._prepared(call.server, call.api).copy()
+        url = self._upstream.base_url.replace("{server}", call.server).rstrip("/") + "/api/v2/information.php"
+        request = _prepared(url, call.api, self._headers).copy()
         request.headers["wolkvox-token"] = call.token.reveal()
         return request
-
-    def _prepare(self, server: str, api: str) -> requests.PreparedRequest:
-        url = self._upstream.base_url.replace("{server}", server).rstrip("/") + "/api/v2/information.php"
-        return requests.Request("GET", url, params={"api": api}, headers=self._headers).prepare()
 
     def _run(self, call: _Call) -> None:
         end: Answer | Exception
@@ -174,6 +170,12 @@ class Client:
             except NETWORK_ERRORS as error:
                 return envelope.broken(line.status, *diagnosis(error, line), whole=not line.sent)
             return envelope.answer(envelope.Reply(response.status, body, response.headers), call.token, self._wall)
+
+
+@lru_cache(maxsize=512)
+def _prepared(url: str, api: str, headers: tuple[tuple[str, str], ...]) -> requests.PreparedRequest:
+    """The request for a list but for its token; to be copied, since all calls of the list share it."""
+    return requests.Request("GET", url, params={"api": api}, headers=dict(headers)).prepare()
 
 
 def _body(response: HTTPResponse, most: int, on_roomy: Callable[[], None], heard: Heard) -> bytearray:

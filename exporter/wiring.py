@@ -215,7 +215,7 @@ class Service:
         self._bell = threading.Event()
         self._reloading = threading.Lock()
         self._wants_reload = False
-        self._ending = threading.Event()
+        self._is_ending = False
         self._state: State | None = None
         self._page: Page | None = None
         self._reloads = Reloads(clock)
@@ -270,7 +270,7 @@ class Service:
 
     def end(self) -> None:
         """Asks the loop to end; fit for a signal handler."""
-        self._ending.set()
+        self._is_ending = True
         self._bell.set()
 
     def run(self, server: Server) -> bool:
@@ -286,9 +286,9 @@ class Service:
             self.step()
         server.start()
         activation.tell(activation.READY)
-        while not self._ending.is_set() and server.is_alive:
+        while not self._is_ending and server.is_alive:
             self._bell.wait(min(self.step(), LONGEST))
-            self._ending.wait(GATHER if self._poller.is_busy else 0.0)
+            threading.Event().wait(GATHER if self._poller.is_busy else 0.0)
             self._bell.clear()
             activation.tell(activation.ALIVE)
         server.quit()
@@ -296,7 +296,7 @@ class Service:
             logger.warning("ended with calls under way; they count as spent")
         server.join()
         self._store.close()
-        return self._ending.is_set()
+        return self._is_ending
 
     def step(self) -> float:
         """One turn of the loop; seconds until there is work again."""

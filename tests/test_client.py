@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -277,6 +278,19 @@ def test_each_call_carries_its_own_token_to_its_own_server_and_list() -> None:
         (b"/2/api/v2/information.php?api=a", b"one"),
         (b"/1/api/v2/information.php?api=b", b"one"),
     ]
+
+
+def test_a_client_that_nobody_holds_is_gone_at_once() -> None:
+    with serving(says(FINE)) as url:
+        made = Client(Upstream(base_url=url), "test", time.monotonic, wall=time.time)
+        made.call("0010", "connectors", TOKEN)
+        known = weakref.ref(made)
+        gc.disable()
+        try:
+            del made
+            assert known() is None
+        finally:
+            gc.enable()
 
 
 def test_the_name_of_a_list_cannot_leave_its_parameter() -> None:

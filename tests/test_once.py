@@ -8,6 +8,7 @@ import re
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -324,6 +325,24 @@ def test_interrupted_by_hand_it_ends_without_a_traceback(place, world) -> None:
 
     assert code == 130
     assert "Traceback" not in waiting.log
+
+
+INTERRUPTED = """
+import sys
+from exporter import commands, flags
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+commands.serve = interrupted
+sys.exit(commands.ran(flags.parse([], {}), {}))
+"""
+
+
+def test_whatever_is_interrupted_by_hand_ends_as_the_shell_expects() -> None:
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True, timeout=60)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 class Ticking(FakeClock):
