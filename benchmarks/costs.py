@@ -91,7 +91,7 @@ async def drop(_: Message) -> None:
 
 
 def poll(folder: Folder) -> tuple[str, int, Work]:
-    """Turns of the poller, of which each finds one list of one operation due, answers it at once and renders."""
+    """Turns of the poller, of which each finds some lists due, answers them at once and renders."""
     options, clock = flags.parse(folder.flags, {}), Steps()
     renderer = Renderer(LISTS, vitals(about_process=True))
     done: list[str] = []

@@ -94,21 +94,19 @@ class Storage:
     def _poll(self, operation: str, spec: UpstreamList, records: Iterable[Mapping[Any, Any]], interval: float) -> None:
         rows: tuple[Row, ...] = tuple([row for record in records if (row := spec.parse(record))])
         ask = Ask(operation, spec.name, self._hashes[operation], interval, 60.0, spec.essential)
-        claim, at = self._store.claim(ask), self._clock.now()
+        (claim,), at = self._store.claim([ask]), self._clock.now()
         if not isinstance(claim, Claim):
             raise TypeError(f"the ledger does not allow a poll of {operation} {spec.name}: {claim}")
         memory = remember(Memory(), (), rows, spec, at.wall, DAY)
-        self._store.finish(
-            claim,
-            Result(
-                Ending(Outcome.OK, claim.at.wall, at.wall, 0.1, len(rows)),
-                at,
-                whole=True,
-                response=RESPONSE,
-                belief=Belief(at.wall, rows, memory),
-                read_meter=spec.left is not None,
-            ),
+        result = Result(
+            Ending(Outcome.OK, claim.at.wall, at.wall, 0.1, len(rows)),
+            at,
+            whole=True,
+            response=RESPONSE,
+            belief=Belief(at.wall, rows, memory),
+            read_meter=spec.left is not None,
         )
+        self._store.finish([(claim, result)])
 
 
 def token(operation: str) -> str:

@@ -24,6 +24,14 @@ class Flight(NamedTuple):
     server: str
 
 
+class Arrival(NamedTuple):
+    """An answer that came, and when; its body is one that may be kept."""
+
+    flight: Flight
+    answer: Answer
+    at: Moment
+
+
 class Landed(NamedTuple):
     """A call that ended, and what must be written of it."""
 
@@ -33,25 +41,26 @@ class Landed(NamedTuple):
     result: Result
 
 
-def landed(flight: Flight, answer: Answer, board: Board, now: Moment) -> Landed:
-    """The ended call, understood by how its list stands now; the answer's body is one that may be kept."""
+def landed(arrival: Arrival, board: Board) -> Landed:
+    """The ended call, understood by how its list stands now."""
+    flight, answer, at = arrival
     claim, spec, seat = flight.claim, flight.spec, asker(flight, board)
     standing = seat.standings.get(spec.name, Standing()) if seat else Standing()
-    meaning = understand(answer, spec, standing, board.setup.trust, now.wall, titles_of(seat))
+    meaning = understand(answer, spec, standing, board.setup.trust, at.wall, titles_of(seat))
     if seat is None:
         meaning = Meaning(meaning.outcome, meaning.reading, None, None, Memory())
     reading, outcome, interval = meaning.reading, meaning.outcome, claim.ask.interval
     counts = (reading.records, reading.rejected, reading.duplicates) if reading else ()
     result = Result(
-        ending=Ending(outcome, claim.at.wall, now.wall, answer.duration, *counts),
-        at=now,
+        ending=Ending(outcome, claim.at.wall, at.wall, answer.duration, *counts),
+        at=at,
         whole=answer.whole,
         response=response(answer),
-        token_rest=schedule.token_rest(claim.rest, outcome, interval, answer.retry_after, now),
-        list_rest=schedule.list_rest(outcome, interval, now, essential=spec.essential),
+        token_rest=schedule.token_rest(claim.rest, outcome, interval, answer.retry_after, at),
+        list_rest=schedule.list_rest(outcome, interval, at, essential=spec.essential),
         belief=belief(standing, meaning) if seat else None,
         read_meter=spec.left is not None and meaning.believed,
-        recorded=recorded(spec.name, answer, meaning, now.wall) if seat else None,
+        recorded=recorded(spec.name, answer, meaning, at.wall) if seat else None,
     )
     return Landed(flight, answer, meaning, result)
 

@@ -3,11 +3,10 @@
 Meets the pages in one immutable state that it hands on; touches no metric and no socket.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
-from threading import Condition, RLock
+from threading import RLock
 from typing import Final, TypeVar
 
 import structlog
@@ -15,16 +14,17 @@ import structlog
 from exporter import report
 from exporter.board import Board, Seat
 from exporter.budget import Wait
+from exporter.calls import Calls
 from exporter.clock import Clock
-from exporter.flights import Flight, Landed, landed
+from exporter.flights import Arrival, Flight, Landed, landed
 from exporter.keeper import Keeper
-from exporter.model import DAY, Answer, Moment, Outcome
+from exporter.model import DAY, Moment, Outcome
 from exporter.poll import stands
 from exporter.redaction import redacted
 from exporter.setup import Setup
 from exporter.spec import UpstreamList
 from exporter.state import EMPTY, Asked, Histogram, Rule, Standing, State
-from exporter.store import Finished, Identity, Store
+from exporter.store import Claim, Finished, Identity, Store
 from exporter.tokens import Tokens
 
 log = structlog.get_logger()
@@ -55,16 +55,13 @@ class Poller:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._start = start
         self._publish = publish
         self._wake = wake
         self._lock = RLock()
-        self._landing = Condition(self._lock)
         self._keeper = Keeper()
         self._tokens = Tokens()
         self._board = Board(setup, store)
-        self._flights: dict[str, Flight] = {}
-        self._unwritten: list[Landed] = []
+        self._calls = Calls(start, clock.now, wake)
         self._done: set[tuple[str, str]] = set()  # what was polled once, where once is enough
         self._durations: Mapping[str, Histogram] = {}
         self._created: float | None = None
@@ -100,9 +97,14 @@ class Poller:
 
     def stop(self, patience: float) -> bool:
         """Claims nothing from now on and waits `patience` seconds for the calls under way; True when all landed."""
+        end = self._clock.now().uptime + patience
         with self._lock:
             self._is_stopping = True
-            return self._landing.wait_for(lambda: not self._flights, timeout=patience)
+        while True:
+            with self._lock:
+                self._write_ends()
+            if not self._calls or not self._calls.wait(max(0.0, end - self._clock.now().uptime)):
+                return not self._calls
 
     def hurry(self, operation: str, name: str) -> Asked:
         """Asks for a poll of one list at its next legal second, and says when that is.
@@ -112,10 +114,10 @@ class Poller:
         """
         with self._lock:
             now = self._clock.now()
-            seat, flight = self._board.seats.get(operation), self._flights.get(operation)
+            seat = self._board.seats.get(operation)
             if seat is None or name not in seat.dues or not (self._is_loaded and self._keeper.is_healthy):
                 return NOT_NOW
-            if flight is not None and flight.spec.name == name:
+            if self._calls.name(operation) == name:
                 return Asked(0.0, now.wall, Rule.BUSY)
             if self._board.is_reserved(seat):
                 return Asked(inf, inf, Rule.RESERVE)
@@ -124,7 +126,7 @@ class Poller:
     @property
     def is_busy(self) -> bool:
         """True while a call is under way or its end is not written yet."""
-        return bool(self._flights)
+        return bool(self._calls)
 
     def _wished(self, seat: Seat, name: str, now: Moment) -> Asked:
         is_new = name not in seat.wishes
@@ -146,19 +148,13 @@ class Poller:
             self._looked_at_tokens = uptime
             if self._tokens.refresh(self._board.setup.targets):
                 self._is_loaded = False
-        self._write_ends()  # before a reload takes effect: they belong to the operations as these were
-        if not self._is_loaded and not self._unwritten:
+        # Before a reload takes effect: these ends belong to the operations as they were.
+        if not self._write_ends():
+            return
+        if not self._is_loaded:
             self._is_loaded = self._attempt(self._load) is not None
-        if self._is_loaded and not self._unwritten:
+        if self._is_loaded:
             self._attempt(self._follow)
-
-    def _write_ends(self) -> None:
-        """Writes the ends that could not be written before, one after the other while the storage takes them."""
-        while self._unwritten:
-            ended = self._unwritten.pop(0)
-            if not self._write(ended):
-                self._unwritten.insert(0, ended)
-                return
 
     def _load(self) -> bool:
         """Makes the configured operations known to the storage, and reads how they stand."""
@@ -191,7 +187,7 @@ class Poller:
         changed = [
             seat
             for name, seat in self._board.seats.items()
-            if name not in self._flights and revisions.get(name, seat.revision) != seat.revision
+            if name not in self._calls and revisions.get(name, seat.revision) != seat.revision
         ]
         if changed:
             self._board.load(changed, now)
@@ -205,110 +201,114 @@ class Poller:
 
     def _start_due(self) -> None:
         now = self._clock.now()
+        while due := self._chosen(now):
+            self._claim(due)
+            if self._calls.have_landed:  # others are on their way: they are written together
+                self._write_ends()
+
+    def _chosen(self, now: Moment) -> list[tuple[Seat, UpstreamList]]:
+        """What may be called at once: of each operation the list that waits longest, while there is room."""
+        limits = self._board.setup.limits
+        room, per_server = limits.concurrency - len(self._calls), self._calls.by_server()
+        if self._is_stopping or room <= 0 or not self._keeper.may_try(now.uptime):
+            return []
+        chosen: dict[str, tuple[Seat, UpstreamList]] = {}
+        for operation, name in self._ready(now):
+            seat = self._board.seats[operation]
+            server = seat.target.operation.server
+            if operation not in chosen and per_server[server] < limits.per_server:
+                per_server[server] += 1
+                chosen[operation] = seat, self._board.setup.lists[name]
+        return [*chosen.values()][:room]
+
+    def _ready(self, now: Moment) -> list[tuple[str, str]]:
+        """The lists that are due, of operations without a call under way; those that wait longest first."""
         order = {spec.name: place for place, spec in enumerate(self._board.specs())}
         ready = [
             (due.uptime if not due.first else 0.0, order[name], operation, name)
             for operation in self._board.agenda.due(now.uptime)
+            if operation not in self._calls
             for name, due in self._board.seats[operation].dues.items()
             if due.uptime <= now.uptime and (operation, name) not in self._done
         ]
-        for _, _, operation, name in sorted(ready):
-            seat = self._board.seats[operation]
-            # An answer that came meanwhile may have moved the list's time.
-            is_due = seat.dues[name].uptime <= now.uptime
-            if is_due and self._has_room(operation) and self._keeper.may_try(now.uptime):
-                self._claim(seat, self._board.setup.lists[name])
+        return [(operation, name) for _, _, operation, name in sorted(ready)]
 
-    def _has_room(self, operation: str) -> bool:
-        """True when one more call may be under way: at all, to this server, and on this token."""
-        limits = self._board.setup.limits
-        server = self._board.seats[operation].target.operation.server
-        per_server = Counter(flight.server for flight in self._flights.values())
-        return (
-            not self._is_stopping
-            and operation not in self._flights
-            and len(self._flights) < limits.concurrency
-            and per_server[server] < limits.per_server
-        )
-
-    def _claim(self, seat: Seat, spec: UpstreamList) -> None:
+    def _claim(self, due: Sequence[tuple[Seat, UpstreamList]]) -> None:
+        """Claims these calls in one piece, and makes those that may be made."""
         now = self._clock.now()
-        ask = self._board.ask(seat, spec, self._board.pace(seat, spec, now))
-        claim = self._attempt(lambda: self._store.claim(ask))
-        if isinstance(claim, Wait):
-            self._board.postpone(seat, spec.name, claim, now)
-            self._is_news = True
-        elif claim is not None:
-            seat.spent += 1
-            self._board.change(seat)
-            seat.wishes.discard(spec.name)
-            if self._board.setup.eager:
-                self._done.add((seat.name, spec.name))
-            flight = Flight(claim, spec, seat.target.operation.server)
-            self._flights[seat.name] = flight
-            call, token = self._board.setup.call, self._tokens[seat.name]
-            private = () if self._board.setup.names else spec.private
+        asks = [self._board.ask(seat, spec, self._board.pace(seat, spec, now)) for seat, spec in due]
+        claims = self._attempt(lambda: self._store.claim(asks)) or ()
+        for (seat, spec), claim in zip(due, claims, strict=False):
+            if isinstance(claim, Wait):
+                self._board.postpone(seat, spec.name, claim, now)
+                self._is_news = True
+            else:
+                self._begin(seat, spec, claim)
 
-            def answer() -> Answer:
-                return redacted(call(flight.server, spec.name, token), token, private)
+    def _begin(self, seat: Seat, spec: UpstreamList, claim: Claim) -> None:
+        """Makes a call that was claimed."""
+        seat.spent += 1
+        self._board.change(seat)
+        seat.wishes.discard(spec.name)
+        if self._board.setup.eager:
+            self._done.add((seat.name, spec.name))
+        flight = Flight(claim, spec, seat.target.operation.server)
+        call, token = self._board.setup.call, self._tokens[seat.name]
+        private = () if self._board.setup.names else spec.private
+        self._calls.begin(flight, lambda: redacted(call(flight.server, spec.name, token), token, private))
 
-            try:
-                self._start(lambda: self._land(flight, self._answer(flight, answer)))
-            except RuntimeError as error:  # no thread is to be had: the call counts as spent, though none was made
-                self._land(flight, Answer(Outcome.INTERRUPTED, detail=str(error)))
-
-    def _answer(self, flight: Flight, call: Callable[[], Answer]) -> Answer:
-        try:
-            return call()
-        except Exception:
-            # The boundary between operations: a bug met in one answer must not stop the others.
-            log.exception("call failed unexpectedly", operation=flight.claim.ask.operation, list=flight.spec.name)
-            return Answer(Outcome.INTERRUPTED, whole=False, detail="an unexpected error, see the log")
-
-    def _land(self, flight: Flight, answer: Answer) -> None:
-        """Understands the answer and writes it down; what cannot be written now is kept for a later turn."""
-        with self._lock:
-            try:
-                ended = landed(flight, answer, self._board, self._clock.now())
-            except Exception:
-                # The same boundary: an answer that trips a bug of ours is spent, and nothing is believed of it.
-                log.exception("answer not understood", operation=flight.claim.ask.operation, list=flight.spec.name)
-                spent = replace(answer, outcome=Outcome.INTERRUPTED)
-                ended = landed(flight, spent, self._board, self._clock.now())
-            if not (self._keeper.may_try(self._clock.now().uptime) and self._write(ended)):
-                self._unwritten.append(ended)
-            self._landing.notify_all()
-        self._wake()
-
-    def _write(self, ended: Landed) -> bool:
-        """Writes an ended call down, and sets what follows from it; False when the storage failed."""
-        claim = ended.flight.claim
-        finished = self._attempt(lambda: self._store.finish(claim, ended.result))
-        if finished is None:
+    def _write_ends(self) -> bool:
+        """Understands the answers that came and writes their ends; False while some cannot be written."""
+        arrivals = self._calls.landed()
+        if not arrivals:
+            return True
+        if not self._keeper.may_try(self._clock.now().uptime):
             return False
-        self._flights.pop(claim.ask.operation, None)
-        seat = self._board.seats.get(finished.operation)
-        if seat is not None:
-            self._seat(seat, ended, finished)
+        written = self._written(arrivals)
+        if written is None:
+            return False
+        self._calls.forget(arrivals)
         self._is_news = True
+        self._seat(written)
         return True
 
-    def _seat(self, seat: Seat, ended: Landed, finished: Finished) -> None:
-        """Puts the ended call's list in its new place on the board."""
-        spec, now, meaning = ended.flight.spec, self._clock.now(), ended.meaning
+    def _written(self, arrivals: Sequence[Arrival]) -> list[tuple[Landed, Finished]] | None:
+        """The ended calls as they were written, in one piece; None when the storage failed."""
+        try:
+            ends = [landed(each, self._board) for each in arrivals]
+            finished = self._attempt(lambda: self._store.finish([(each.flight.claim, each.result) for each in ends]))
+        except Exception:
+            # The boundary between operations, as for the calls themselves.
+            whose = ", ".join(each.flight.claim.ask.operation for each in arrivals)
+            log.exception("answer not understood", operation=whose)
+            parts = [self._written([each]) for each in apart(arrivals)]
+            return None if None in parts else [each for part in parts if part for each in part]
+        return None if finished is None else [*zip(ends, finished, strict=True)]
+
+    def _seat(self, written: Sequence[tuple[Landed, Finished]]) -> None:
+        """Puts the lists of ended calls in their new places on the board, where their operations still have a seat."""
+        seats = self._board.seats
+        seated = [(seats[whose.operation], ended, whose) for ended, whose in written if whose.operation in seats]
+        for seat, ended, finished in seated:
+            self._settle(seat, ended, finished)
+        if not self._attempt(lambda: self._planned([seat for seat, *_ in seated])):
+            self._is_loaded = False
+        for seat, ended, _ in seated:
+            self._report(seat, ended)
+
+    def _settle(self, seat: Seat, ended: Landed, finished: Finished) -> None:
+        """Sets how the ended call's list stands now."""
+        spec = ended.flight.spec
         standing = seat.standings.get(spec.name, Standing())
-        seat.standings[spec.name] = stands(standing, meaning, ended.result.ending, finished.tally)
+        seat.standings[spec.name] = stands(standing, ended.meaning, ended.result.ending, finished.tally)
         seat.revision += 1  # ours; what others wrote meanwhile is still to be read
         seat.spent = 0 if ended.result.read_meter else seat.spent
         seat.answered[spec.name] = self._board.questions(seat, spec)
-        if not self._attempt(lambda: self._planned(seat, now)):
-            self._is_loaded = False
         histogram = self._durations.get(spec.name, EMPTY).observed(ended.answer.duration)
         self._durations = {**self._durations, spec.name: histogram}
-        self._report(seat, ended)
 
-    def _planned(self, seat: Seat, now: Moment) -> bool:
-        self._board.plan([seat], now)
+    def _planned(self, seats: Sequence[Seat]) -> bool:
+        self._board.plan(seats, self._clock.now())
         return True
 
     def _report(self, seat: Seat, ended: Landed) -> None:
@@ -341,9 +341,20 @@ class Poller:
         """Seconds until something comes due; what was due in this turn had its chance, and waits for a landing."""
         began = self.began.uptime
         board = self._board
-        waiting = [board.seats[name].due_after(began) for name in board.agenda.due(began) if name not in self._flights]
+        waiting = [board.seats[name].due_after(began) for name in board.agenda.due(began) if name not in self._calls]
         soonest = min((board.agenda.next(), *waiting))
         return LONGEST if soonest == inf else max(0.0, soonest - self._clock.now().uptime)
 
     def _attempt(self, work: Callable[[], Done]) -> Done | None:
         return self._keeper.attempt(work, self._clock.now().uptime)
+
+
+def apart(arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+    """What to try in place of answers of which one tripped a bug of ours: each alone.
+
+    The one alone is tried as a spent call, of which nothing is believed; when that will not do either, it is let go.
+    """
+    if len(arrivals) > 1:
+        return arrivals
+    spent = [each._replace(answer=replace(each.answer, outcome=Outcome.INTERRUPTED)) for each in arrivals]
+    return [] if spent == arrivals else spent

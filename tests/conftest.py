@@ -11,6 +11,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from exporter.budget import Wait
 from exporter.client import Client, Upstream
 from exporter.lists import LISTS
 from exporter.model import Moment, Operation, Secret
@@ -19,7 +20,7 @@ from exporter.poller import Poller
 from exporter.setup import Limits, Setup, Target
 from exporter.simulator import Account, Simulator
 from exporter.state import Standing, State
-from exporter.store import Store
+from exporter.store import Ask, Claim, Store
 from exporter.store.owners import Owners
 
 CANARY = "canary-4f1d0c9e8b7a6f5e4d3c2b1a"
@@ -82,6 +83,12 @@ def ask_database(folder, question: str) -> list[tuple[Any, ...]]:
     """What the database of a storage answers to an SQL question."""
     with closing(sqlite3.connect(folder / "state.db")) as database:
         return database.execute(question).fetchall()
+
+
+def claimed(store: Store, asked: Ask) -> Claim | Wait:
+    """What the ledger says to one call."""
+    (answer,) = store.claim([asked])
+    return answer
 
 
 def standing_of(store: Store, operation: str = "acme", name: str = "connectors") -> Standing:

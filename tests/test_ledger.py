@@ -12,6 +12,7 @@ from conftest import (
     FakeClock,
     Killed,
     ask_database,
+    claimed,
     drop,
     kill,
     setup_for,
@@ -61,13 +62,13 @@ def ask(listed: str = "connectors", operation: str = "acme", hashed: str = "hash
 def end(store: Store, claim, clock: FakeClock, outcome: Outcome = Outcome.OK, *, whole: bool = True, **more) -> None:
     assert isinstance(claim, Claim)
     ending = Ending(outcome, claim.at.wall, clock.wall, 1.0)
-    store.finish(claim, Result(ending, clock.now(), whole, ("200", "200"), **more))
+    store.finish([(claim, Result(ending, clock.now(), whole, ("200", "200"), **more))])
 
 
 def dead_store(books, clock) -> Claim:
     """A claim whose process died: its store is let go without a close, its lock freed as the kernel does it."""
     store = books.open()
-    claim = store.claim(ask())
+    claim = claimed(store, ask())
     kill(store)
     books.stores.remove(store)
     assert isinstance(claim, Claim)
@@ -75,59 +76,85 @@ def dead_store(books, clock) -> Claim:
 
 
 def test_a_first_call_is_claimed_at_once(books) -> None:
-    assert isinstance(books.open().claim(ask()), Claim)
+    assert isinstance(claimed(books.open(), ask()), Claim)
 
 
 def test_a_list_waits_its_interval_after_the_end_of_its_last_call(books, clock) -> None:
     store = books.open()
-    claim = store.claim(ask())
+    claim = claimed(store, ask())
     clock.advance(20)
     end(store, claim, clock)
     clock.advance(100)
 
-    assert store.claim(ask()) == (200.0, Rule.INTERVAL)
+    assert claimed(store, ask()) == (200.0, Rule.INTERVAL)
 
 
 @pytest.mark.parametrize(("gone_by", "is_legal"), [(299.0, False), (300.0, True)])
 def test_the_interval_ends_on_the_second(books, clock, gone_by, is_legal) -> None:
     store = books.open()
-    end(store, store.claim(ask()), clock)
+    end(store, claimed(store, ask()), clock)
     clock.advance(gone_by)
 
-    assert isinstance(store.claim(ask()), Claim) == is_legal
+    assert isinstance(claimed(store, ask()), Claim) == is_legal
 
 
 def test_a_token_is_busy_while_a_call_of_it_is_under_way(books) -> None:
     store = books.open()
-    store.claim(ask())
+    claimed(store, ask())
 
-    assert store.claim(ask("routing_points")).rule is Rule.BUSY
-    assert isinstance(store.claim(ask(operation="beta", hashed="hash-b")), Claim)
+    assert claimed(store, ask("routing_points")) == (60.0, Rule.BUSY)
+    assert isinstance(claimed(store, ask(operation="beta", hashed="hash-b")), Claim)
+
+
+def test_calls_that_are_claimed_together_bind_each_other_as_if_one_came_after_the_other(books) -> None:
+    store = books.open()
+    claims = store.claim([ask(), ask("routing_points"), ask(operation="beta", hashed="hash-b"), ask(operation="beta")])
+
+    assert [isinstance(claim, Claim) for claim in claims] == [True, False, True, False]
+    assert [claims[1], claims[3]] == [(60.0, Rule.BUSY)] * 2
+    assert ask_database(books.folder, "SELECT operation, list FROM call") == [
+        ("acme", "connectors"),
+        ("beta", "connectors"),
+    ]
+
+
+def test_ends_are_written_together_or_not_at_all(books, clock) -> None:
+    store = books.open()
+    calls = [each for each in store.claim([ask(), ask(operation="beta", hashed="hash-b")]) if isinstance(each, Claim)]
+    ended = Result(Ending(Outcome.OK, START, clock.wall, 1.0), clock.now(), whole=True, response=("200", "200"))
+    unwritable = ended._replace(response=("200", "\ud800"))
+
+    with pytest.raises(UnicodeEncodeError):
+        store.finish([*zip(calls, (ended, unwritable), strict=True)])
+    assert [standing_of(store, name).tally.polls for name in ("acme", "beta")] == [0, 0]
+
+    finished = store.finish([(call, ended) for call in calls])
+    assert [(each.operation, each.tally.polls) for each in finished] == [("acme", 1), ("beta", 1)]
 
 
 def test_a_token_is_busy_for_other_processes_while_its_owner_lives(books, clock) -> None:
     first, second = books.open(), books.open()
-    first.claim(ask())
+    claimed(first, ask())
     clock.advance(3600)
 
-    assert second.claim(ask("routing_points")) == (1.0, Rule.BUSY)
+    assert claimed(second, ask("routing_points")) == (1.0, Rule.BUSY)
 
 
 def test_a_finished_call_frees_the_token_for_all(books, clock) -> None:
     first, second = books.open(), books.open()
-    end(first, first.claim(ask()), clock)
+    end(first, claimed(first, ask()), clock)
 
-    assert isinstance(second.claim(ask("routing_points")), Claim)
+    assert isinstance(claimed(second, ask("routing_points")), Claim)
 
 
 def test_an_answer_that_was_not_read_whole_leaves_the_token_busy_for_60_s_after_its_claim(books, clock) -> None:
     store = books.open()
-    claim = store.claim(ask())
+    claim = claimed(store, ask())
     clock.advance(2)
     end(store, claim, clock, Outcome.TIMEOUT, whole=False)
     clock.advance(8)
 
-    assert store.claim(ask("routing_points")) == (50.0, Rule.BUSY)
+    assert claimed(store, ask("routing_points")) == (50.0, Rule.BUSY)
 
 
 @pytest.mark.parametrize(("gone_by", "is_legal"), [(59.0, False), (60.0, True)])
@@ -135,7 +162,7 @@ def test_a_dead_owners_call_leaves_the_token_busy_for_60_s_after_its_claim(books
     dead_store(books, clock)
     clock.advance(gone_by)
 
-    assert isinstance(books.open().claim(ask("routing_points")), Claim) == is_legal
+    assert isinstance(claimed(books.open(), ask("routing_points")), Claim) == is_legal
 
 
 def test_a_dead_owners_call_becomes_interrupted_and_counts_as_poll_and_failure(books, clock) -> None:
@@ -155,15 +182,15 @@ def test_an_interrupted_call_is_taken_to_have_ended_as_late_as_its_server_may_ha
     dead_store(books, clock)
     clock.advance(200)
 
-    assert books.open().claim(ask()) == (160.0, Rule.INTERVAL)
+    assert claimed(books.open(), ask()) == (160.0, Rule.INTERVAL)
 
 
 def test_the_end_of_a_process_by_the_kernel_frees_its_calls(books, clock) -> None:
     code = (
         "import os, sys; from pathlib import Path; sys.path.insert(0, 'tests')\n"
-        "from conftest import FakeClock; from test_ledger import RESTORES, ask; from exporter.store import *\n"
+        "from conftest import FakeClock, claimed; from test_ledger import RESTORES, ask; from exporter.store import *\n"
         f"store = Store(Path({str(books.folder)!r}), FakeClock().now, RESTORES)\n"
-        "store.adopt([Identity('acme', '0010', 'hash-a')]); store.claim(ask()); os._exit(9)"
+        "store.adopt([Identity('acme', '0010', 'hash-a')]); claimed(store, ask()); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", code], check=False)
     store = books.open()
@@ -175,7 +202,7 @@ def test_the_end_of_a_process_by_the_kernel_frees_its_calls(books, clock) -> Non
 
 
 def test_a_live_owners_call_is_not_buried(books, clock) -> None:
-    books.open().claim(ask())
+    claimed(books.open(), ask())
     clock.advance(3600)
     store = books.open()
     store.revisions()
@@ -185,35 +212,35 @@ def test_a_live_owners_call_is_not_buried(books, clock) -> None:
 
 def test_a_closed_store_leaves_its_calls_to_be_buried(books, clock) -> None:
     first = books.open()
-    first.claim(ask())
+    claimed(first, ask())
     first.close()
 
     store = books.open()
-    assert store.claim(ask("routing_points")) == (60.0, Rule.BUSY)
+    assert claimed(store, ask("routing_points")) == (60.0, Rule.BUSY)
     assert standing_of(store).tally.failures == 1
 
 
 def test_the_law_binds_a_new_token_by_the_operation(books, clock) -> None:
     store = books.open()
-    end(store, store.claim(ask()), clock)
+    end(store, claimed(store, ask()), clock)
 
-    assert store.claim(ask(hashed="hash-new")) == (300.0, Rule.INTERVAL)
+    assert claimed(store, ask(hashed="hash-new")) == (300.0, Rule.INTERVAL)
 
 
 def test_the_law_binds_another_operation_by_the_token(books, clock) -> None:
     store = books.open()
-    end(store, store.claim(ask()), clock)
+    end(store, claimed(store, ask()), clock)
 
-    assert store.claim(ask(operation="gamma")) == (300.0, Rule.INTERVAL)
+    assert claimed(store, ask(operation="gamma")) == (300.0, Rule.INTERVAL)
 
 
 def test_what_binds_many_calls_is_what_binds_each_of_them(books, clock) -> None:
     store = books.open()
     rest = Rest(Outcome.THROTTLED, 1, clock.now(), 60.0)
-    end(store, store.claim(ask()), clock, token_rest=rest)
-    end(store, store.claim(ask("routing_points", "beta", "hash-b")), clock, list_rest=rest)
+    end(store, claimed(store, ask()), clock, token_rest=rest)
+    end(store, claimed(store, ask("routing_points", "beta", "hash-b")), clock, list_rest=rest)
     clock.advance(60)
-    store.claim(ask("token_info", "beta", "hash-b"))
+    claimed(store, ask("token_info", "beta", "hash-b"))
     asks = [
         ask(listed, operation, hashed)
         for listed in RESTORES
@@ -228,78 +255,78 @@ def test_what_binds_many_calls_is_what_binds_each_of_them(books, clock) -> None:
 @pytest.mark.parametrize("step", [-86400.0, 86400.0, -1.0, 299.0])
 def test_a_step_of_the_wall_clock_changes_nothing_within_a_boot(books, clock, step) -> None:
     store = books.open()
-    end(store, store.claim(ask()), clock)
+    end(store, claimed(store, ask()), clock)
     clock.step(step)
     clock.advance(100)
 
-    assert store.claim(ask()) == (200.0, Rule.INTERVAL)
+    assert claimed(store, ask()) == (200.0, Rule.INTERVAL)
 
 
 def test_across_a_reboot_the_wall_clock_decides(books, clock) -> None:
     store = books.open()
-    end(store, store.claim(ask()), clock)
+    end(store, claimed(store, ask()), clock)
     clock.reboot(120)
 
-    assert store.claim(ask()) == (180.0, Rule.INTERVAL)
+    assert claimed(store, ask()) == (180.0, Rule.INTERVAL)
 
 
 def test_a_clock_that_was_set_back_across_a_reboot_makes_the_call_count_as_made_now(books, clock) -> None:
     store = books.open()
-    end(store, store.claim(ask()), clock)
+    end(store, claimed(store, ask()), clock)
     clock.step(-1e9)
     clock.reboot(1000)
 
-    assert store.claim(ask()) == (300.0, Rule.INTERVAL)
+    assert claimed(store, ask()) == (300.0, Rule.INTERVAL)
 
 
 def test_a_call_from_the_future_is_waited_for_once_and_not_for_ever(books, clock) -> None:
     store = books.open()
-    end(store, store.claim(ask()), clock)
+    end(store, claimed(store, ask()), clock)
     clock.step(-1e9)
     clock.reboot()
     store.revisions()
     clock.advance(300)
 
-    assert isinstance(store.claim(ask()), Claim)
+    assert isinstance(claimed(store, ask()), Claim)
 
 
 def test_a_rest_from_the_future_ends_like_any_other(books, clock) -> None:
     store = books.open()
     rest = Rest(Outcome.QUOTA_EXHAUSTED, 2, clock.now(), 600.0)
-    end(store, store.claim(ask()), clock, Outcome.QUOTA_EXHAUSTED, token_rest=rest)
+    end(store, claimed(store, ask()), clock, Outcome.QUOTA_EXHAUSTED, token_rest=rest)
     clock.step(-1e9)
     clock.reboot()
     store.revisions()
     clock.advance(599)
 
-    assert store.claim(ask("routing_points")) == (1.0, Rule.REST)
+    assert claimed(store, ask("routing_points")) == (1.0, Rule.REST)
 
 
 def test_a_rest_holds_off_every_list_of_its_token_only(books, clock) -> None:
     store = books.open()
     rest = Rest(Outcome.THROTTLED, 1, clock.now(), 900.0)
-    end(store, store.claim(ask()), clock, Outcome.THROTTLED, token_rest=rest)
+    end(store, claimed(store, ask()), clock, Outcome.THROTTLED, token_rest=rest)
 
-    assert store.claim(ask("token_info")) == (900.0, Rule.REST)
-    assert isinstance(store.claim(ask("token_info", "beta", "hash-b")), Claim)
+    assert claimed(store, ask("token_info")) == (900.0, Rule.REST)
+    assert isinstance(claimed(store, ask("token_info", "beta", "hash-b")), Claim)
 
 
 def test_a_rest_of_a_list_holds_off_that_list_alone(books, clock) -> None:
     store = books.open()
     rest = Rest(Outcome.UNKNOWN_LIST, 1, clock.now(), 86400.0)
-    end(store, store.claim(ask("token_info")), clock, Outcome.UNKNOWN_LIST, list_rest=rest)
+    end(store, claimed(store, ask("token_info")), clock, Outcome.UNKNOWN_LIST, list_rest=rest)
     clock.advance(3600)
 
-    assert store.claim(ask("token_info")) == (82800.0, Rule.REST)
-    assert isinstance(store.claim(ask()), Claim)
+    assert claimed(store, ask("token_info")) == (82800.0, Rule.REST)
+    assert isinstance(claimed(store, ask()), Claim)
 
 
 def test_a_claim_brings_the_tokens_rest_along(books, clock) -> None:
     store = books.open()
     rest = Rest(Outcome.TOKEN_REJECTED, 1, clock.now(), 0.0)
-    end(store, store.claim(ask()), clock, Outcome.TOKEN_REJECTED, token_rest=rest)
+    end(store, claimed(store, ask()), clock, Outcome.TOKEN_REJECTED, token_rest=rest)
     clock.advance(300)
-    claim = store.claim(ask())
+    claim = claimed(store, ask())
 
     assert isinstance(claim, Claim)
     assert claim.rest == rest
@@ -308,17 +335,17 @@ def test_a_claim_brings_the_tokens_rest_along(books, clock) -> None:
 def test_a_trial_that_dies_is_a_trial_that_was_made(books, clock) -> None:
     store = books.open()
     rest = Rest(Outcome.TOKEN_REJECTED, 2, clock.now(), 3600.0, is_locked=True)
-    end(store, store.claim(ask()), clock, Outcome.TOKEN_REJECTED, token_rest=rest)
+    end(store, claimed(store, ask()), clock, Outcome.TOKEN_REJECTED, token_rest=rest)
     clock.advance(3600)
     dead_store(books, clock)
     clock.advance(400)
 
-    assert store.claim(ask()) == (3600 + 60 - 400, Rule.REST)
+    assert claimed(store, ask()) == (3600 + 60 - 400, Rule.REST)
 
 
 def test_an_end_that_was_written_for_one_who_lost_its_name_meanwhile_has_counted_nothing(books, clock) -> None:
     store = books.open()
-    claim = store.claim(ask())
+    (claim,) = store.claim([ask()])
     end(store, claim, clock)
     other = books.open()
     other.adopt([Identity("beta", "0010", "hash-b")])
@@ -328,15 +355,15 @@ def test_an_end_that_was_written_for_one_who_lost_its_name_meanwhile_has_counted
         Ending(Outcome.OK, claim.at.wall, clock.wall, 1.0), clock.now(), whole=True, response=("200", "200")
     )
 
-    assert store.finish(claim, result) == Finished("acme", Tally())
+    assert store.finish([(claim, result)]) == [Finished("acme", Tally())]
 
 
 def test_a_claim_counts_as_spent_until_the_meter_is_read(books, clock) -> None:
     store = books.open()
-    end(store, store.claim(ask()), clock)
-    end(store, store.claim(ask("routing_points")), clock)
+    end(store, claimed(store, ask()), clock)
+    end(store, claimed(store, ask("routing_points")), clock)
     before = store.spent(["hash-a"])
-    end(store, store.claim(ask("token_info")), clock, read_meter=True)
+    end(store, claimed(store, ask("token_info")), clock, read_meter=True)
 
     assert (before, store.spent(["hash-a", "hash-b"])) == ({"hash-a": 2}, {"hash-a": 0})
 
@@ -344,7 +371,7 @@ def test_a_claim_counts_as_spent_until_the_meter_is_read(books, clock) -> None:
 def test_only_the_last_call_of_each_list_is_kept(books, clock) -> None:
     store = books.open()
     for _ in range(5):
-        end(store, store.claim(ask()), clock)
+        end(store, claimed(store, ask()), clock)
         clock.advance(300)
 
     assert ask_database(books.folder, "SELECT count(*) FROM call") == [(1,)]
@@ -354,7 +381,7 @@ def test_a_claim_needs_operations_that_were_adopted(tmp_path, clock) -> None:
     store = Store(tmp_path, clock.now, RESTORES)
 
     with pytest.raises(StoreError, match="the database was replaced; its state is read anew"):
-        store.claim(ask())
+        claimed(store, ask())
 
 
 def test_the_hash_of_a_token_is_the_same_for_all_processes_and_not_the_token(books) -> None:
@@ -560,7 +587,7 @@ def test_the_judge_itself_would_see_an_early_call(exporter, simulator, clock) ->
 
 def test_times_are_stored_with_their_boot(books, clock) -> None:
     store = books.open()
-    end(store, store.claim(ask()), clock)
+    end(store, claimed(store, ask()), clock)
 
     planned = store.bindings([ask()])[0].planned
     assert planned is not None

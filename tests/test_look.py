@@ -86,6 +86,7 @@ def test_a_token_is_busy_while_a_call_is_under_way(exporter) -> None:
     rows = status(exporter)
     assert {cells[5] for cells in rows.values()} == {"busy token"}
     works.pop()()
+    exporter.turn()
     assert status(exporter)["connectors"][5] == "interval"
 
 
@@ -318,11 +319,11 @@ def fill(store: Store, count: int) -> None:
     changes = (Change(START, "connectors", ("sms", str(n)), "x" * 190, ChangeKind.ADDED, "", "5") for n in range(count))
     wanted = Ask("acme", "connectors", "hash", 300.0, busy=60.0, essential=True)
     store.adopt([Identity("acme", "0010", "hash")])
-    claim = store.claim(wanted)
+    (claim,) = store.claim([wanted])
     assert isinstance(claim, Claim)
     ending = Ending(Outcome.OK, START, START, 1.0)
     belief = Belief(START, (), Memory(), changes=tuple(changes))
-    store.finish(claim, Result(ending, claim.at, whole=True, response=("200", "none"), belief=belief))
+    store.finish([(claim, Result(ending, claim.at, whole=True, response=("200", "none"), belief=belief))])
     store.close()
 
 

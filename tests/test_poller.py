@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -708,6 +709,61 @@ def test_a_bug_in_understanding_an_answer_is_a_spent_call(exporter, quiet_log) -
     assert due(exporter) == pytest.approx(300 * PACE)
 
 
+def test_an_end_that_cannot_be_written_for_a_bug_is_spent_and_harms_no_other(
+    simulator, clock, tmp_path, quiet_log
+) -> None:
+    setup = crowd(simulator, clock, 3)
+
+    def call(server, name, token):
+        answer = setup.call(server, name, token)
+        broken = ({"channel": "sms", "connector_id": "1", "name": "\ud800"},)
+        return replace(answer, records=broken) if token == Secret("canary-1") else answer
+
+    exporter = Exporter(tmp_path / "data", clock, crowd_with(setup, call))
+    exporter.turn()
+
+    endings = [exporter.standing(f"op-0{number}").ending.outcome for number in range(3)]
+    assert endings == [Outcome.OK, Outcome.INTERRUPTED, Outcome.OK]
+    assert [event["operation"] for event in quiet_log if event["event"] == "answer not understood"] == [
+        "op-00, op-01, op-02",
+        "op-01",
+    ]
+    exporter.close()
+
+
+def test_what_cannot_be_written_at_all_is_let_go(exporter, monkeypatch) -> None:
+    def finish(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(exporter.store, "finish", finish)
+    exporter.turn()
+
+    assert not exporter.poller.is_busy
+    assert exporter.standing().ending is None
+
+
+def test_calls_that_are_due_together_are_written_together(simulator, clock, tmp_path, monkeypatch) -> None:
+    exporter = Exporter(tmp_path / "data", clock, crowd(simulator, clock, 20, limits=Limits(concurrency=32)))
+    sizes: list[tuple[str, int]] = []
+
+    def counting(name: str):
+        work = getattr(exporter.store, name)
+
+        def count(some):
+            sizes.append((name, len(some)))
+            return work(some)
+
+        monkeypatch.setattr(exporter.store, name, count)
+
+    counting("claim")
+    counting("finish")
+    exporter.turn()
+
+    assert sizes == [("claim", 16), ("finish", 16), ("claim", 4), ("finish", 4)]
+    assert kept(simulator)
+    exporter.close()
+
+
 def test_a_thread_that_cannot_be_started_is_a_spent_call(exporter, simulator) -> None:
     def run(work) -> None:
         raise RuntimeError("can't start new thread")
@@ -728,13 +784,25 @@ def test_nothing_is_claimed_after_stop(exporter, simulator) -> None:
     assert simulator.calls == []
 
 
-def test_stop_waits_for_the_calls_under_way(gated) -> None:
+def test_stop_waits_for_the_calls_under_way_and_writes_their_ends(gated) -> None:
     gated.turn()
     early = gated.poller.stop(0)
     gated.gate.open.set()
 
     assert not early
     assert gated.poller.stop(10)
+    assert ask_database(gated.folder, "SELECT count(*), sum(outcome = 'ok') FROM call") == [(6, 6)]
+
+
+def test_stop_ends_though_nothing_can_be_written(gated, monkeypatch) -> None:
+    def finish(_):
+        raise StoreError("the disk is full")
+
+    gated.turn()
+    monkeypatch.setattr(gated.store, "finish", finish)
+    gated.gate.open.set()
+
+    assert not gated.poller.stop(1)
 
 
 def test_a_landing_wakes_the_loop(exporter) -> None:

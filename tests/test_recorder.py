@@ -40,11 +40,11 @@ def store(tmp_path, clock) -> Iterator[Store]:
 
 def record(store: Store, clock: FakeClock, asked: Ask) -> Recorded:
     """Writes one answer down, as the end of a call of its own."""
-    claim = store.claim(asked)
+    (claim,) = store.claim([asked])
     assert isinstance(claim, Claim)
     answer = ANSWER._replace(list=asked.list, at=clock.wall)
     ending = Ending(answer.outcome, claim.at.wall, clock.wall, answer.duration)
-    store.finish(claim, Result(ending, clock.now(), whole=True, response=("200", "200"), recorded=answer))
+    store.finish([(claim, Result(ending, clock.now(), whole=True, response=("200", "200"), recorded=answer))])
     clock.advance(300)
     return answer
 
@@ -162,11 +162,11 @@ def test_an_operation_that_goes_leaves_no_answer(store, clock) -> None:
 
 
 def test_an_operation_that_went_during_its_call_leaves_no_answer(store, clock) -> None:
-    claim = store.claim(ask())
+    (claim,) = store.claim([ask()])
     assert isinstance(claim, Claim)
     store.adopt([Identity("beta", "0010", "hash of beta")])
     ending = Ending(Outcome.OK, START, START, 0.5)
-    store.finish(claim, Result(ending, clock.now(), whole=True, response=("200", "200"), recorded=ANSWER))
+    store.finish([(claim, Result(ending, clock.now(), whole=True, response=("200", "200"), recorded=ANSWER))])
 
     assert ask_database(store.folder, "SELECT count(*) FROM answer") == [(0,)]
 
@@ -257,7 +257,9 @@ def test_an_answer_that_comes_after_its_operation_went_is_not_recorded(exporter)
     exporter.poller.configure(replace(exporter.setup, targets=()))
     exporter.turn()
     works.pop()()
+    exporter.turn()
 
+    assert ask_database(exporter.folder, "SELECT outcome FROM call") == [("ok",)]
     assert ask_database(exporter.folder, "SELECT count(*) FROM answer") == [(0,)]
 
 
@@ -269,8 +271,12 @@ def test_names_that_were_recorded_are_hidden_from_now_on_once_names_are(tmp_path
     names = [True]
     service = Service(options, lambda: setup_for(simulator, {"acme": CANARY}, clock, names=names[-1]), clock)
     unknown = service.site().answers("acme")
-    service.step()
-    told = wait_for(lambda: service.site().answers("acme"))
+
+    def answers() -> list[Recorded]:
+        service.step()
+        return service.site().answers("acme")
+
+    told = wait_for(answers)
     names.append(False)
     service.reload()
     service.step()

@@ -50,10 +50,10 @@ def reopened(store: Store, clock: FakeClock) -> Store:
 
 
 def finish(store: Store, clock: FakeClock, belief: Belief | None = None, outcome: Outcome = Outcome.OK) -> None:
-    claim = store.claim(ASK)
+    (claim,) = store.claim([ASK])
     assert isinstance(claim, Claim)
     ending = Ending(outcome, claim.at.wall, clock.wall, 1.5, 7, 2, 1)
-    store.finish(claim, Result(ending, clock.now(), whole=True, response=("200", "none"), belief=belief))
+    store.finish([(claim, Result(ending, clock.now(), whole=True, response=("200", "none"), belief=belief))])
     clock.advance(300)
 
 
@@ -518,7 +518,7 @@ def test_a_claim_is_refused_in_a_database_that_knows_nothing_of_us(store, clock)
     deleted(store.folder)
 
     with pytest.raises(StoreError, match="the database was replaced"):
-        store.claim(ASK)
+        store.claim([ASK])
 
 
 def test_a_database_that_another_process_holds_locked_stops_the_calls(exporter, simulator, quiet_log) -> None:
@@ -618,8 +618,8 @@ def denied_once(finish):
     """A store's `finish` that writes everything and fails all the same, the first time."""
     uses = iter(range(100))
 
-    def end(claim, result):
-        finished = finish(claim, result)
+    def end(ends):
+        finished = finish(ends)
         if next(uses) == 0:
             raise StoreError("store: the disk reports an error")
         return finished
@@ -777,13 +777,13 @@ def test_an_end_finds_its_place_in_a_copy_that_was_put_back(store, clock) -> Non
     store.adopt([Identity("acme", "0010", asked.token)])
     store.close()
     copy = (store.folder / "state.db").read_bytes()
-    claim = store.claim(asked)
+    (claim,) = store.claim([asked])
     assert isinstance(claim, Claim)
     store.close()
     (store.folder / "state.db").write_bytes(copy)
     ending = Ending(Outcome.OK, clock.wall, clock.wall, 0.1)
 
-    finished = store.finish(claim, Result(ending, clock.now(), whole=True, response=("200", "200")))
+    (finished,) = store.finish([(claim, Result(ending, clock.now(), whole=True, response=("200", "200")))])
 
     assert (finished.operation, finished.tally.outcomes) == ("acme", {"ok": 1})
 

@@ -122,40 +122,45 @@ class Store:
         """False once the database is another one than that in which operations were adopted last."""
         return self._database.id == self._adopted
 
-    def claim(self, ask: Ask) -> Claim | Wait:
-        """Writes a call down before it leaves; or the wait until it would be legal, and no call is written."""
+    def claim(self, asks: Sequence[Ask]) -> list[Claim | Wait]:
+        """Writes calls down before they leave; for each the wait until it would be legal, where it is not written."""
         written: set[tuple[str, int]] = set()
         try:
             with self._database.transaction() as db:
                 self._insist()
                 now = self._now()
                 self._bury(db, now)
-                past = self._book(db, [ask]).past(ask)
-                wait = budget.wait(past, ask.interval, now, essential=ask.essential)
-                if wait.seconds > 0:
-                    return wait
-                number, database = ledger.write(db, ask, self._owners.live(), now), self._database.id
-                claim = Claim(number, ask, now, ledger.token_rest(db, ask.token), database)
-                written.add((database, number))
+                book, owner, database = self._book(db, asks), self._owners.live(), self._database.id
+                claims: list[Claim | Wait] = []
+                for ask in asks:
+                    wait = budget.wait(book.past(ask), ask.interval, now, essential=ask.essential)
+                    if wait.seconds > 0:
+                        claims.append(wait)
+                        continue
+                    claims.append(Claim(ledger.write(db, ask, owner, now), ask, now, book.token_rest(ask), database))
+                    book.add(ask, now)
+                written = {(database, claim.id) for claim in claims if isinstance(claim, Claim)}
                 self._under_way |= written
         except StoreError:
-            self._under_way -= written  # whether it reached the disk or not, nobody will make this call
+            self._under_way -= written  # whether they reached the disk or not, nobody will make these calls
             raise
-        return claim
+        return claims
 
-    def finish(self, claim: Claim, result: Result) -> Finished:
-        """Writes the end of a call with all that follows from it, in one piece.
+    def finish(self, ends: Sequence[tuple[Claim, Result]]) -> list[Finished]:
+        """Writes the ends of calls with all that follows from them, in one piece.
 
-        Where the database with the claim was lost meanwhile, the call is written into its successor, by its hashes. An
+        Where the database with a claim was lost meanwhile, the call is written into its successor, by its hashes. An
         end that reached the disk although the disk reported an error, as it may, is not written a second time.
         """
-        packed = None if result.recorded is None else pack_answer(result.recorded)
+        packed = [None if result.recorded is None else pack_answer(result.recorded) for _, result in ends]
         with self._database.transaction() as db:
-            known = claim if claim.database == self._database.id else self._moved(db, claim)
-            operation = ledger.ended(db, known.ask, result.at) or self._end(db, known, result, packed)
-            counted = journal.tallies(db, [operation]).get((operation, claim.ask.list), NEVER.tally)
-        self._under_way.discard((claim.database, claim.id))
-        return Finished(operation, counted)
+            operations = [self._ended(db, *end, answer) for end, answer in zip(ends, packed, strict=True)]
+            counted = journal.tallies(db, operations)
+        self._under_way -= {(claim.database, claim.id) for claim, _ in ends}
+        return [
+            Finished(operation, counted.get((operation, claim.ask.list), NEVER.tally))
+            for operation, (claim, _) in zip(operations, ends, strict=True)
+        ]
 
     def standings(self, operations: Collection[str], lists: Iterable[str]) -> Mapping[tuple[str, str], Standing]:
         """How each of these lists of each of these operations stands, as stored."""
@@ -220,6 +225,11 @@ class Store:
 
     def _book(self, db: sqlite3.Connection, asks: Sequence[Ask]) -> Book:
         return Book(db, asks, identity.lost(db), self._is_live)
+
+    def _ended(self, db: sqlite3.Connection, claim: Claim, result: Result, packed: bytes | None) -> str:
+        """Writes the end of a call unless it stands there; whose it was."""
+        known = claim if claim.database == self._database.id else self._moved(db, claim)
+        return ledger.ended(db, known.ask, result.at) or self._end(db, known, result, packed)
 
     def _end(self, db: sqlite3.Connection, claim: Claim, result: Result, packed: bytes | None) -> str:
         """Writes all that follows from the end of a call; whose it was."""

@@ -71,8 +71,7 @@ class Book:
         self._of_token: dict[str, list[Entry]] = {}
         self._rests = rests(db, [ask.token for ask in asks])
         for entry in entries(db, asks, is_live):
-            self._of_list.setdefault((entry.operation, entry.list), []).append(entry)
-            self._of_token.setdefault(entry.token, []).append(entry)
+            self._put(entry)
 
     def past(self, ask: Ask) -> Past:
         """What it holds against this call."""
@@ -88,12 +87,25 @@ class Book:
             rests=tuple([rest for name, rest in self._rests.get(ask.token, ()) if name in {"", ask.list}]),
         )
 
+    def add(self, ask: Ask, now: Moment) -> None:
+        """Holds a call that was written just now against the others."""
+        call = Call(now, None, whole=False, busy=ask.busy, live=True)
+        self._put(Entry(ask.operation, ask.list, ask.token, ask.pace, call))
+
+    def token_rest(self, ask: Ask) -> Rest | None:
+        """The rest of the token itself."""
+        return dict(self._rests.get(ask.token, ())).get("")
+
     def planned(self, ask: Ask) -> Planned | None:
         """When the list's last call ended; None when it was never called or its call is under way."""
         of_list = self._of_list.get((ask.operation, ask.list))
         if not of_list or of_list[-1].call.finished is None:
             return None
         return Planned(of_list[-1].call.finished, of_list[-1].pace)
+
+    def _put(self, entry: Entry) -> None:
+        self._of_list.setdefault((entry.operation, entry.list), []).append(entry)
+        self._of_token.setdefault(entry.token, []).append(entry)
 
 
 def entries(db: sqlite3.Connection, asks: Sequence[Ask], is_live: IsLive) -> Iterator[Entry]:
