@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
 from typing import Final
 
 from exporter import demo, look, once, timetable
+from exporter.bell import Bell
 from exporter.clock import HostClock
 from exporter.config import ConfigError, Fault, load_web
 from exporter.flags import Options
@@ -61,9 +61,9 @@ def simulate(options: Options, _: Mapping[str, str], __: Redactor) -> int:
     if arguments.scenarios:
         print(scenario_listing())
         return 0
-    stopped = Event()
+    stopped = Bell()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda *_: stopped.ring())
     with simulated(arguments.interval, arguments.port) as simulator:
         print(f"simulating wolkvox at {simulator.url}, control at {simulator.url}/_simulator/", flush=True)
         for account in demo_accounts(simulator):

@@ -7,10 +7,10 @@ from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from threading import Event
 from typing import Final, NamedTuple, TextIO
 
 from exporter import api
+from exporter.bell import Bell
 from exporter.clock import Clock
 from exporter.durations import written
 from exporter.encoding import Format
@@ -50,12 +50,12 @@ class Once:
     def __init__(self, setup: Setup, store: Store, clock: Clock, start: Callable[[Callable[[], None]], None]) -> None:
         self._clock = clock
         self._store = store
-        self._bell = Event()
+        self._bell = Bell()
         self._state = State()
         self._began = clock.now()
         self._only = setup.only
         self._healthy_at = self._began
-        self._poller = Poller(setup, store, clock, start=start, publish=self._take, wake=self._bell.set)
+        self._poller = Poller(setup, store, clock, start=start, publish=self._take, wake=self._bell.ring)
 
     def run(self, wait: float, progress: Callable[[int, int], None]) -> list[Line]:
         """Polls until nothing more is legal within `wait` seconds; each list and what became of it.
@@ -72,7 +72,7 @@ class Once:
                 return lines
             self._insist()
             self._bell.wait(min(pause, LONGEST))
-            self._bell.clear()
+            self._bell.hush()
 
     def lines(self) -> list[Line]:
         """Each list of each chosen operation as it stands now."""

@@ -17,6 +17,7 @@ from prometheus_client import PLATFORM_COLLECTOR, CollectorRegistry, Gauge
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from exporter import __version__, activation, host
+from exporter.bell import Bell
 from exporter.budget import BUSY, LEAST
 from exporter.clock import Clock
 from exporter.config import Account, Config, ConfigError, Upstream, load, load_web
@@ -212,7 +213,7 @@ class Service:
         self._options = options
         self._read = read
         self._clock = clock
-        self._bell = threading.Event()
+        self._bell = Bell()
         self._reloading = threading.Lock()
         self._wants_reload = False
         self._is_ending = False
@@ -223,7 +224,7 @@ class Service:
         own = vitals(self._reloads, self.web, about_process=not options.web_disable_exporter_metrics)
         self._renderer = Renderer(LISTS, own)
         self._store = stored(options, clock, Access.SERVE)
-        self._poller = Poller(read(), self._store, clock, start=in_thread, publish=self._publish, wake=self._bell.set)
+        self._poller = Poller(read(), self._store, clock, start=in_thread, publish=self._publish, wake=self._bell.ring)
         self._reloads.succeeded()
 
     def site(self) -> Site:
@@ -260,18 +261,18 @@ class Service:
             self._poller.configure(setup)
             self._reloads.succeeded()
             logger.info("configuration reloaded", operations=len(setup.targets))
-        self._bell.set()
+        self._bell.ring()
         return ""
 
     def want_reload(self) -> None:
         """Asks the loop for a reload; fit for a signal handler."""
         self._wants_reload = True
-        self._bell.set()
+        self._bell.ring()
 
     def end(self) -> None:
         """Asks the loop to end; fit for a signal handler."""
         self._is_ending = True
-        self._bell.set()
+        self._bell.ring()
 
     def run(self, server: Server) -> bool:
         """Serves and polls until `end`; then nothing is claimed any more, and calls under way get `GRACE` seconds.
@@ -289,7 +290,7 @@ class Service:
         while not self._is_ending and server.is_alive:
             self._bell.wait(min(self.step(), LONGEST))
             threading.Event().wait(GATHER if self._poller.is_busy else 0.0)
-            self._bell.clear()
+            self._bell.hush()
             activation.tell(activation.ALIVE)
         server.quit()
         if not self._poller.stop(GRACE):
