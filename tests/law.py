@@ -340,8 +340,13 @@ class Law(RuleBasedStateMachine):
         end = self.clock.true + seconds
         while self.under_way and (first := self.under_way[0].call) and first.began + PATIENCE <= end:
             self.clock.advance(max(0.0, first.began + PATIENCE - self.clock.true))
-            self.under_way.pop(0).land(MOODS[Outcome.TIMEOUT])
+            self.lands(self.under_way.pop(0), MOODS[Outcome.TIMEOUT])
         self.clock.advance(max(0.0, end - self.clock.true))
+
+    def lands(self, slow: Slow, answer: Answer) -> None:
+        """The answer comes, and rings the loop of whoever asked."""
+        slow.land(answer)
+        self.turned(self.exporters.index(slow.exporter))
 
     def turned(self, who: int) -> None:
         """One turn of one exporter, to its end or to its death."""
@@ -408,7 +413,7 @@ class Law(RuleBasedStateMachine):
         slow = data.draw(st.sampled_from(self.under_way))
         self.under_way.remove(slow)
         assert slow.call is not None
-        slow.land(self.answer(slow.call.listed))
+        self.lands(slow, self.answer(slow.call.listed))
 
     @rule(data=st.data(), before=st.sampled_from((0.01, 1.0, 60.0, 300.0, 4000.0)), is_slow=st.booleans())
     def lurk(self, data: st.DataObject, before: float, *, is_slow: bool) -> None:

@@ -171,16 +171,21 @@ def kept(world: Upstream, place: Place) -> bool:
     return not any(call["early"] or call["overlapping"] for call in world.calls(place.name))
 
 
+def counted(place: Place) -> Counter[str]:
+    """How many polls of each list were written down."""
+    return Counter(dict(ask_database(place.storage, "SELECT list, value FROM counter WHERE name = 'polls'")))
+
+
 def written(world: Upstream, place: Place, since: int = 0) -> None:
     """Every call that the simulator saw was counted, and nothing else but claims of which the disk said no."""
     seen = Counter(call["api"] for call in world.calls(place.name)[since:])
-    counted = dict(ask_database(place.storage, "SELECT list, value FROM counter WHERE name = 'polls'"))
+    polls = counted(place)
     lost = dict(
         ask_database(place.storage, "SELECT list, value FROM counter WHERE name = 'outcomes' AND first = 'interrupted'")
     )
     assert seen
     for name, calls in seen.items():
-        assert calls <= counted[name] <= calls + lost.get(name, 0)
+        assert calls <= polls[name] <= calls + lost.get(name, 0)
 
 
 def goes_on(exporter: Program, world: Upstream, place: Place) -> None:
@@ -346,6 +351,7 @@ def test_a_file_that_was_cut_while_nothing_ran_counts_every_call_as_made_now(
 def test_a_database_that_is_deleted_under_way_is_made_anew_and_nothing_is_called_early(place, world, scraped) -> None:
     with running(*place.flags) as exporter:
         begins(exporter, world, place)
+        wait_for(lambda: counted(place) == Counter(call["api"] for call in world.calls(place.name)))
         with scraped(exporter):
             for path in place.storage.glob("state.db*"):
                 path.unlink()

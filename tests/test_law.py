@@ -83,7 +83,7 @@ def test_what_an_answer_demands_holds_in_the_successor_of_a_lost_database(machin
     machine.lose(lambda *choices: choices[0])
     machine.turn(1.0, 1)
     slow = machine.under_way.pop()
-    slow.land(machine.answer("connectors"))
+    machine.lands(slow, machine.answer("connectors"))
     machine.turn(400.0, 1)
     machine.turn(100.0, 0)
 
