@@ -18,7 +18,7 @@ class Bell:
         self._rings.put(None)
 
     def wait(self, seconds: float | None = None) -> None:
-        """Until somebody rings, or at once where somebody did since the last `hush`; `seconds` at most."""
+        """Until somebody rings, at once where a ring is left that ended no wait; `seconds` at most."""
         with suppress(Empty):
             self._rings.get(timeout=seconds)
 

@@ -3,7 +3,7 @@
 Meets the pages in one immutable state that it hands on; touches no metric and no socket.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from threading import RLock
@@ -14,7 +14,6 @@ import structlog
 from exporter import report
 from exporter.board import Board, Seat
 from exporter.budget import Wait
-from exporter.calls import Calls
 from exporter.clock import Clock
 from exporter.flights import Arrival, Flight, Landed, landed
 from exporter.keeper import Keeper
@@ -26,6 +25,7 @@ from exporter.spec import UpstreamList
 from exporter.state import EMPTY, Asked, Histogram, Rule, Standing, State
 from exporter.store import Claim, Finished, Identity, Store
 from exporter.tokens import Tokens
+from exporter.underway import UnderWay
 
 log = structlog.get_logger()
 Done = TypeVar("Done")
@@ -61,7 +61,7 @@ class Poller:
         self._keeper = Keeper()
         self._tokens = Tokens()
         self._board = Board(setup, store)
-        self._calls = Calls(start, clock.now, wake)
+        self._under_way = UnderWay(start, clock.now, wake)
         self._done: set[tuple[str, str]] = set()  # what was polled once, where once is enough
         self._durations: Mapping[str, Histogram] = {}
         self._created: float | None = None
@@ -103,8 +103,8 @@ class Poller:
         while True:
             with self._lock:
                 self._write_ends()
-            if not self._calls or not self._calls.wait(max(0.0, end - self._clock.now().uptime)):
-                return not self._calls
+            if not self._under_way or not self._under_way.wait(max(0.0, end - self._clock.now().uptime)):
+                return not self._under_way
 
     def hurry(self, operation: str, name: str) -> Asked:
         """Asks for a poll of one list at its next legal second, and says when that is.
@@ -117,7 +117,7 @@ class Poller:
             seat = self._board.seats.get(operation)
             if seat is None or name not in seat.dues or not (self._is_loaded and self._keeper.is_healthy):
                 return NOT_NOW
-            if self._calls.name(operation) == name:
+            if self._under_way.asks(operation, name):
                 return Asked(0.0, now.wall, Rule.BUSY)
             if self._board.is_reserved(seat):
                 return Asked(inf, inf, Rule.RESERVE)
@@ -126,7 +126,7 @@ class Poller:
     @property
     def is_busy(self) -> bool:
         """True while a call is under way or its end is not written yet."""
-        return bool(self._calls)
+        return bool(self._under_way)
 
     def _wished(self, seat: Seat, name: str, now: Moment) -> Asked:
         is_new = name not in seat.wishes
@@ -187,7 +187,7 @@ class Poller:
         changed = [
             seat
             for name, seat in self._board.seats.items()
-            if name not in self._calls and revisions.get(name, seat.revision) != seat.revision
+            if name not in self._under_way and revisions.get(name, seat.revision) != seat.revision
         ]
         if changed:
             self._board.load(changed, now)
@@ -201,22 +201,24 @@ class Poller:
 
     def _start_due(self) -> None:
         now = self._clock.now()
-        while due := self._chosen(now):
+        tried: set[tuple[str, str]] = set()  # a wait may be too short to move a clock on
+        while due := self._chosen(now, tried):
+            tried.update((seat.name, spec.name) for seat, spec in due)
             self._claim(due)
-            if self._calls.have_landed:  # others are on their way: they are written together
+            if self._under_way.is_all_here:  # else the others are waited for, and written with these
                 self._write_ends()
 
-    def _chosen(self, now: Moment) -> list[tuple[Seat, UpstreamList]]:
-        """What may be called at once: of each operation the list that waits longest, while there is room."""
+    def _chosen(self, now: Moment, tried: Collection[tuple[str, str]]) -> list[tuple[Seat, UpstreamList]]:
+        """What to claim at once: of each operation the untried list that waits longest, while there is room."""
         limits = self._board.setup.limits
-        room, per_server = limits.concurrency - len(self._calls), self._calls.by_server()
+        room, per_server = limits.concurrency - len(self._under_way), self._under_way.by_server()
         if self._is_stopping or room <= 0 or not self._keeper.may_try(now.uptime):
             return []
         chosen: dict[str, tuple[Seat, UpstreamList]] = {}
         for operation, name in self._ready(now):
             seat = self._board.seats[operation]
             server = seat.target.operation.server
-            if operation not in chosen and per_server[server] < limits.per_server:
+            if operation not in chosen and (operation, name) not in tried and per_server[server] < limits.per_server:
                 per_server[server] += 1
                 chosen[operation] = seat, self._board.setup.lists[name]
         return [*chosen.values()][:room]
@@ -227,7 +229,7 @@ class Poller:
         ready = [
             (due.uptime if not due.first else 0.0, order[name], operation, name)
             for operation in self._board.agenda.due(now.uptime)
-            if operation not in self._calls
+            if operation not in self._under_way
             for name, due in self._board.seats[operation].dues.items()
             if due.uptime <= now.uptime and (operation, name) not in self._done
         ]
@@ -255,35 +257,50 @@ class Poller:
         flight = Flight(claim, spec, seat.target.operation.server)
         call, token = self._board.setup.call, self._tokens[seat.name]
         private = () if self._board.setup.names else spec.private
-        self._calls.begin(flight, lambda: redacted(call(flight.server, spec.name, token), token, private))
+        self._under_way.begin(flight, lambda: redacted(call(flight.server, spec.name, token), token, private))
 
     def _write_ends(self) -> bool:
         """Understands the answers that came and writes their ends; False while some cannot be written."""
-        arrivals = self._calls.landed()
+        arrivals = self._under_way.arrived()
         if not arrivals:
             return True
         if not self._keeper.may_try(self._clock.now().uptime):
             return False
-        written = self._written(arrivals)
-        if written is None:
-            return False
-        self._calls.forget(arrivals)
-        self._is_news = True
-        self._seat(written)
-        return True
-
-    def _written(self, arrivals: Sequence[Arrival]) -> list[tuple[Landed, Finished]] | None:
-        """The ended calls as they were written, in one piece; None when the storage failed."""
         try:
-            ends = [landed(each, self._board) for each in arrivals]
-            finished = self._attempt(lambda: self._store.finish([(each.flight.claim, each.result) for each in ends]))
+            return self._write(arrivals)
         except Exception:
             # The boundary between operations, as for the calls themselves.
-            whose = ", ".join(each.flight.claim.ask.operation for each in arrivals)
-            log.exception("answer not understood", operation=whose)
-            parts = [self._written([each]) for each in apart(arrivals)]
-            return None if None in parts else [each for part in parts if part for each in part]
-        return None if finished is None else [*zip(ends, finished, strict=True)]
+            log.exception("answers not understood together", operations=len(arrivals))
+        return all(map(self._write_alone, arrivals))
+
+    def _write_alone(self, arrival: Arrival) -> bool:
+        """Writes one end, be it as that of a spent call of which nothing is believed; or gives the call up."""
+        claim, spent = arrival.flight.claim, replace(arrival.answer, outcome=Outcome.INTERRUPTED)
+        for each in (arrival, arrival._replace(answer=spent)):
+            try:
+                return self._write([each])
+            except Exception:
+                # The same boundary: a bug that is met in one answer must not stop the others.
+                log.exception("answer not understood", operation=claim.ask.operation, list=claim.ask.list)
+        self._store.disown(claim)
+        self._under_way.forget([arrival])
+        return True
+
+    def _write(self, arrivals: Sequence[Arrival]) -> bool:
+        """Writes ends in one piece, and what follows from them on the board; False when the storage failed."""
+        ends = [landed(each, self._board) for each in arrivals]
+        finished = self._attempt(lambda: self._store.finish([(each.flight.claim, each.result) for each in ends]))
+        if finished is None:
+            return False
+        self._under_way.forget(arrivals)
+        self._is_news = True
+        try:
+            self._seat([*zip(ends, finished, strict=True)])
+        except Exception:
+            # They are written: what a bug kept from the board is read from there.
+            log.exception("ends not taken in, all is read anew", operations=len(arrivals))
+            self._is_loaded = False
+        return True
 
     def _seat(self, written: Sequence[tuple[Landed, Finished]]) -> None:
         """Puts the lists of ended calls in their new places on the board, where their operations still have a seat."""
@@ -341,20 +358,11 @@ class Poller:
         """Seconds until something comes due; what was due in this turn had its chance, and waits for a landing."""
         began = self.began.uptime
         board = self._board
-        waiting = [board.seats[name].due_after(began) for name in board.agenda.due(began) if name not in self._calls]
+        waiting = [
+            board.seats[name].due_after(began) for name in board.agenda.due(began) if name not in self._under_way
+        ]
         soonest = min((board.agenda.next(), *waiting))
         return LONGEST if soonest == inf else max(0.0, soonest - self._clock.now().uptime)
 
     def _attempt(self, work: Callable[[], Done]) -> Done | None:
         return self._keeper.attempt(work, self._clock.now().uptime)
-
-
-def apart(arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-    """What to try in place of answers of which one tripped a bug of ours: each alone.
-
-    The one alone is tried as a spent call, of which nothing is believed; when that will not do either, it is let go.
-    """
-    if len(arrivals) > 1:
-        return arrivals
-    spent = [each._replace(answer=replace(each.answer, outcome=Outcome.INTERRUPTED)) for each in arrivals]
-    return [] if spent == arrivals else spent

@@ -6,8 +6,10 @@ from functools import partial
 import pytest
 from conftest import CANARY, Exporter, setup_for
 
+from exporter.keeper import PAUSE
 from exporter.model import ChangeKind, Operation, Outcome, Secret
 from exporter.setup import Target
+from exporter.store import StoreError
 
 
 class Reloads(Exporter):
@@ -245,6 +247,22 @@ def test_a_call_that_lands_before_the_reload_is_looked_at_keeps_its_change(flyin
     flying.turn()
 
     assert [each.after for each in flying.standing("acme-co").recent] == ["Ventas"]
+
+
+def test_an_end_that_cannot_be_written_before_a_reload_takes_effect_keeps_its_change(flying, monkeypatch) -> None:
+    def finish(_):
+        raise StoreError("the disk is full")
+
+    flying.works.pop()()
+    with monkeypatch.context() as patch:
+        patch.setattr(flying.store, "finish", finish)
+        flying.reload({"acme-co": ("0010", CANARY)})
+        flying.turn()
+    flying.clock.advance(PAUSE)
+    flying.turn()
+
+    assert [each.after for each in flying.standing("acme-co").recent] == ["Ventas"]
+    assert flying.standing("acme-co").tally.polls == 2
 
 
 def test_a_call_under_way_of_a_removed_operation_is_counted_and_believed_by_nobody(flying, beta) -> None:

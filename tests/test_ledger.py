@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from conftest import (
@@ -116,6 +117,50 @@ def test_calls_that_are_claimed_together_bind_each_other_as_if_one_came_after_th
         ("acme", "connectors"),
         ("beta", "connectors"),
     ]
+
+
+def test_an_end_that_is_written_once_more_after_the_next_call_changes_nothing(books, clock) -> None:
+    """Its copy of the exporter did not learn that it was written, and another one has called since."""
+    first, second = books.open(), books.open()
+    (claim,) = first.claim([ask()])
+    ended = Result(Ending(Outcome.OK, START, clock.wall, 1.0), clock.now(), whole=True, response=("200", "200"))
+    first.finish([(claim, ended)])
+    clock.advance(300)
+    end(second, claimed(second, ask()), clock)
+    clock.advance(6)
+    first.finish([(claim, ended)])
+
+    assert claimed(second, ask()) == (294.0, Rule.INTERVAL)
+    assert standing_of(second).tally.polls == 2
+
+
+def test_a_call_that_is_given_up_is_ended_as_that_of_a_dead_owner(books, clock) -> None:
+    store = books.open()
+    (claim,) = store.claim([ask()])
+    store.disown(claim)
+    clock.advance(61)
+
+    assert claimed(store, ask()) == (299.0, Rule.INTERVAL)
+    assert standing_of(store).tally.outcomes == {"interrupted": 1}
+
+
+def test_a_claim_that_the_disk_denied_is_nobodys(books, monkeypatch) -> None:
+    store = books.open()
+    transaction = store._database.transaction  # noqa: SLF001 - the disk's answer comes with its end
+
+    @contextmanager
+    def denied():
+        with transaction() as db:
+            yield db
+        raise StoreError("the disk reports an error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._database, "transaction", denied)  # noqa: SLF001 - as above
+        with pytest.raises(StoreError):
+            store.claim([ask()])
+    store.revisions()
+
+    assert standing_of(store).tally.outcomes == {"interrupted": 1}
 
 
 def test_ends_are_written_together_or_not_at_all(books, clock) -> None:

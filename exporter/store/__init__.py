@@ -20,7 +20,7 @@ from exporter.store.codec import Reader, Restore, pack_answer
 from exporter.store.database import Database
 from exporter.store.faults import RefusedError, StoreError
 from exporter.store.identity import Identity
-from exporter.store.journal import Belief
+from exporter.store.journal import Belief, Parts
 from exporter.store.ledger import Ask, Book, Claim, Planned
 from exporter.store.opening import Access
 from exporter.store.owners import Owners
@@ -61,6 +61,19 @@ class Result(NamedTuple):
     belief: Belief | None = None
     read_meter: bool = False
     recorded: Recorded | None = None
+
+
+class Large(NamedTuple):
+    """What takes long to pack of a result: what is believed, by column, and the recorded answer."""
+
+    belief: Parts
+    answer: bytes | None
+
+    @classmethod
+    def of(cls, result: Result) -> "Large":
+        """The packed parts of a result."""
+        answer = None if result.recorded is None else pack_answer(result.recorded)
+        return cls({} if result.belief is None else journal.packed(result.belief), answer)
 
 
 class Finished(NamedTuple):
@@ -130,14 +143,15 @@ class Store:
                 self._insist()
                 now = self._now()
                 self._bury(db, now)
-                book, owner, database = self._book(db, asks), self._owners.live(), self._database.id
+                book, database = self._book(db, asks), self._database.id
                 claims: list[Claim | Wait] = []
                 for ask in asks:
                     wait = budget.wait(book.past(ask), ask.interval, now, essential=ask.essential)
                     if wait.seconds > 0:
                         claims.append(wait)
                         continue
-                    claims.append(Claim(ledger.write(db, ask, owner, now), ask, now, book.token_rest(ask), database))
+                    number = ledger.write(db, ask, self._owners.live(), now)
+                    claims.append(Claim(number, ask, now, book.token_rest(ask), database))
                     book.add(ask, now)
                 written = {(database, claim.id) for claim in claims if isinstance(claim, Claim)}
                 self._under_way |= written
@@ -152,15 +166,19 @@ class Store:
         Where the database with a claim was lost meanwhile, the call is written into its successor, by its hashes. An
         end that reached the disk although the disk reported an error, as it may, is not written a second time.
         """
-        packed = [None if result.recorded is None else pack_answer(result.recorded) for _, result in ends]
+        large = [Large.of(result) for _, result in ends]  # packed before the transaction, which keeps others waiting
         with self._database.transaction() as db:
-            operations = [self._ended(db, *end, answer) for end, answer in zip(ends, packed, strict=True)]
+            operations = [self._ended(db, *end, parts) for end, parts in zip(ends, large, strict=True)]
             counted = journal.tallies(db, operations)
         self._under_way -= {(claim.database, claim.id) for claim, _ in ends}
         return [
             Finished(operation, counted.get((operation, claim.ask.list), NEVER.tally))
             for operation, (claim, _) in zip(operations, ends, strict=True)
         ]
+
+    def disown(self, claim: Claim) -> None:
+        """Gives up a call whose end cannot be written: it is ended as that of a dead owner."""
+        self._under_way.discard((claim.database, claim.id))
 
     def standings(self, operations: Collection[str], lists: Iterable[str]) -> Mapping[tuple[str, str], Standing]:
         """How each of these lists of each of these operations stands, as stored."""
@@ -226,12 +244,19 @@ class Store:
     def _book(self, db: sqlite3.Connection, asks: Sequence[Ask]) -> Book:
         return Book(db, asks, identity.lost(db), self._is_live)
 
-    def _ended(self, db: sqlite3.Connection, claim: Claim, result: Result, packed: bytes | None) -> str:
-        """Writes the end of a call unless it stands there; whose it was."""
-        known = claim if claim.database == self._database.id else self._moved(db, claim)
-        return ledger.ended(db, known.ask, result.at) or self._end(db, known, result, packed)
+    def _ended(self, db: sqlite3.Connection, claim: Claim, result: Result, large: Large) -> str:
+        """Writes the end of a call unless that was done before; whose it was.
 
-    def _end(self, db: sqlite3.Connection, claim: Claim, result: Result, packed: bytes | None) -> str:
+        Where the call is gone and another followed it, its end had been written: nothing follows a call without one.
+        """
+        is_ours = claim.database == self._database.id
+        known = claim if is_ours else self._moved(db, claim)
+        operation = ledger.ended(db, known.ask, result.at)
+        if operation is None and is_ours and not ledger.has(db, claim):
+            operation = ledger.follower(db, claim.ask, result.at)
+        return operation or self._end(db, known, result, large)
+
+    def _end(self, db: sqlite3.Connection, claim: Claim, result: Result, large: Large) -> str:
         """Writes all that follows from the end of a call; whose it was."""
         name, token = claim.ask.list, claim.ask.token
         is_known = claim.database == self._database.id and ledger.has(db, claim)
@@ -242,11 +267,11 @@ class Store:
         ledger.rest(db, token, name, result.list_rest)
         self._count(db, operation, name, result.ending.outcome, result.response)
         if result.belief is not None:
-            journal.believe(db, operation, name, result.belief)
+            journal.believe(db, operation, name, result.belief, large.belief)
         if result.read_meter:
             db.execute("UPDATE token SET spent = 0 WHERE hash = ?", (token,))
-        if packed is not None:
-            answers.keep(db, operation, name, result.ending.finished, packed)
+        if large.answer is not None:
+            answers.keep(db, operation, name, result.ending.finished, large.answer)
         identity.touch(db, operation)
         return operation
 

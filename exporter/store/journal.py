@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import product
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -16,6 +16,7 @@ from exporter.store.codec import Reader, Shared
 TABLES: Final = ("call", "standing", "counter", "change", "answer")  # those that name an operation
 COLUMNS: Final = "at, list, key, name, kind, before, after, before_name, after_name"
 MOST_RECENT: Final = 1000  # changes that are kept in memory; /metrics shows fewer
+Parts = Mapping[str, float | bytes | None]  # of a standing, by column
 Counters = dict[str, dict[tuple[str, str], int]]  # by name, then by both labels
 
 
@@ -41,9 +42,8 @@ class Belief(NamedTuple):
     changes: tuple[Change, ...] = ()
 
 
-def believe(db: sqlite3.Connection, operation: str, name: str, belief: Belief) -> None:
-    """Writes the snapshot, what is held and the changes."""
-    db.execute("INSERT OR IGNORE INTO standing (operation, list) VALUES (?, ?)", (operation, name))
+def packed(belief: Belief) -> Parts:
+    """What the belief changes of a standing, by column."""
     parts: dict[str, float | bytes | None] = {"held": codec.pack_held(belief.held) if belief.held else None}
     if belief.at is not None:
         parts["believed_at"] = belief.at
@@ -51,6 +51,12 @@ def believe(db: sqlite3.Connection, operation: str, name: str, belief: Belief) -
         parts["rows"] = codec.pack_rows(belief.rows)
     if belief.memory is not None:
         parts["memory"] = codec.pack_memory(belief.memory)
+    return parts
+
+
+def believe(db: sqlite3.Connection, operation: str, name: str, belief: Belief, parts: Parts) -> None:
+    """Writes the snapshot, what is held and the changes; `parts` is the belief packed."""
+    db.execute("INSERT OR IGNORE INTO standing (operation, list) VALUES (?, ?)", (operation, name))
     assignments = ", ".join(f"{part} = ?" for part in parts)
     db.execute(
         f"UPDATE standing SET {assignments} WHERE operation = ? AND list = ?",  # noqa: S608 - fixed names

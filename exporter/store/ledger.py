@@ -199,6 +199,15 @@ def ended(db: sqlite3.Connection, ask: Ask, at: Moment) -> str | None:
     return None if row is None else str(row[0])
 
 
+def follower(db: sqlite3.Connection, ask: Ask, at: Moment) -> str | None:
+    """Whose call of this list and token was claimed after that moment; None where none was."""
+    row = db.execute(
+        "SELECT operation FROM call WHERE token = ? AND list = ? AND claimed_boot = ? AND claimed_uptime > ?",
+        (ask.token, ask.list, at.boot, at.uptime),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def rest(db: sqlite3.Connection, token: str, name: str, rest: Rest | None) -> None:
     """Writes or lifts the rest of a token (`name` is "") or of one of its lists."""
     if rest is None:

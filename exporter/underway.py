@@ -15,7 +15,7 @@ from exporter.model import Answer, Moment, Outcome
 log = structlog.get_logger()
 
 
-class Calls:
+class UnderWay:
     """The calls that were claimed and whose ends are not written yet, at most one of an operation.
 
     `start` runs a call, in a thread of its own or at once; `wake` is called from there when an answer has come. All
@@ -30,7 +30,7 @@ class Calls:
         self._wake = wake
         self._flights: dict[str, Flight] = {}
         self._landing: SimpleQueue[Arrival] = SimpleQueue()
-        self._landed: list[Arrival] = []
+        self._arrived: list[Arrival] = []
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -38,10 +38,10 @@ class Calls:
     def __contains__(self, operation: str) -> bool:
         return operation in self._flights
 
-    def name(self, operation: str) -> str | None:
-        """The list that is asked for this operation now; None where no call is under way."""
+    def asks(self, operation: str, name: str) -> bool:
+        """True while this list of the operation is asked for."""
         flight = self._flights.get(operation)
-        return None if flight is None else flight.spec.name
+        return flight is not None and flight.spec.name == name
 
     def by_server(self) -> Counter[str]:
         """How many calls are under way to each server."""
@@ -52,30 +52,30 @@ class Calls:
         self._flights[flight.claim.ask.operation] = flight
         try:
             self._start(lambda: self._land(flight, answered(flight, call)))
-        except RuntimeError as error:  # no thread is to be had: the call counts as spent, though none was made
+        except (RuntimeError, MemoryError) as error:  # no thread is to be had: spent, though no call was made
             self._land(flight, Answer(Outcome.INTERRUPTED, detail=str(error)))
 
     @property
-    def have_landed(self) -> bool:
+    def is_all_here(self) -> bool:
         """True when no answer is still to come."""
-        return len(self._flights) == len(self._landed) + self._landing.qsize()
+        return len(self._flights) == len(self._arrived) + self._landing.qsize()
 
-    def landed(self) -> list[Arrival]:
+    def arrived(self) -> list[Arrival]:
         """The answers that came and whose ends are not written, in their order."""
         while not self._landing.empty():
-            self._landed.append(self._landing.get())
-        return self._landed.copy()
+            self._arrived.append(self._landing.get())
+        return self._arrived.copy()
 
     def forget(self, arrivals: Sequence[Arrival]) -> None:
-        """Forgets the calls that landed first: their ends are written."""
-        del self._landed[: len(arrivals)]
+        """Forgets the calls that arrived first: their ends are written."""
+        del self._arrived[: len(arrivals)]
         for arrival in arrivals:
             del self._flights[arrival.flight.claim.ask.operation]
 
     def wait(self, patience: float) -> bool:
         """Waits for one more answer, `patience` seconds at most; True when one came."""
         try:
-            self._landed.append(self._landing.get(timeout=patience))
+            self._arrived.append(self._landing.get(timeout=patience))
         except Empty:
             return False
         return True
