@@ -52,22 +52,22 @@ class UnderWay:
         self._flights[flight.claim.ask.operation] = flight
         try:
             self._start(lambda: self._land(flight, answered(flight, call)))
-        except (RuntimeError, MemoryError) as error:  # no thread is to be had: spent, though no call was made
-            self._land(flight, Answer(Outcome.INTERRUPTED, detail=str(error)))
+        except (RuntimeError, MemoryError) as error:  # no thread is to be had; or it is, and may be at work
+            self._land(flight, Answer(Outcome.INTERRUPTED, whole=False, detail=str(error)))
 
     @property
     def is_all_here(self) -> bool:
         """True when no answer is still to come."""
-        return len(self._flights) == len(self._arrived) + self._landing.qsize()
+        return len(self._flights) == len(self.arrived())
 
     def arrived(self) -> list[Arrival]:
         """The answers that came and whose ends are not written, in their order."""
         while not self._landing.empty():
-            self._arrived.append(self._landing.get())
+            self._take(self._landing.get())
         return self._arrived.copy()
 
     def forget(self, arrivals: Sequence[Arrival]) -> None:
-        """Forgets the calls that arrived first: their ends are written."""
+        """Forgets the calls that arrived first: nothing more is to be written of them."""
         del self._arrived[: len(arrivals)]
         for arrival in arrivals:
             del self._flights[arrival.flight.claim.ask.operation]
@@ -75,10 +75,16 @@ class UnderWay:
     def wait(self, patience: float) -> bool:
         """Waits for one more answer, `patience` seconds at most; True when one came."""
         try:
-            self._arrived.append(self._landing.get(timeout=patience))
+            self._take(self._landing.get(timeout=patience))
         except Empty:
             return False
         return True
+
+    def _take(self, arrival: Arrival) -> None:
+        """Keeps an answer, unless its call landed already: as one that could not be begun, and yet was."""
+        is_awaited = self._flights.get(arrival.flight.claim.ask.operation) is arrival.flight
+        if is_awaited and all(each.flight is not arrival.flight for each in self._arrived):
+            self._arrived.append(arrival)
 
     def _land(self, flight: Flight, answer: Answer) -> None:
         self._landing.put(Arrival(flight, answer, self._now()))

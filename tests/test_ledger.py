@@ -134,6 +134,24 @@ def test_an_end_that_is_written_once_more_after_the_next_call_changes_nothing(bo
     assert standing_of(second).tally.polls == 2
 
 
+def test_a_late_end_in_the_successor_of_a_lost_database_makes_no_call_early(books, clock) -> None:
+    first = books.open()
+    key = first.token_hashes([Secret(CANARY)])[0]
+    (claim,) = first.claim([ask(hashed=key)])
+    clock.advance(50)
+    late = Result(Ending(Outcome.OK, START, clock.wall, 1.0), clock.now(), whole=True, response=("200", "200"))
+    for part in books.folder.glob("state.db*"):
+        part.unlink()
+    second = books.open()
+    again = ask(hashed=second.token_hashes([Secret(CANARY)])[0])
+    clock.advance(310)
+    end(second, claimed(second, again), clock)
+    clock.advance(40)
+    first.finish([(claim, late)])
+
+    assert claimed(second, again) == (260.0, Rule.INTERVAL)
+
+
 def test_a_call_that_is_given_up_is_ended_as_that_of_a_dead_owner(books, clock) -> None:
     store = books.open()
     (claim,) = store.claim([ask()])

@@ -859,6 +859,46 @@ def test_calls_that_are_due_together_are_written_together(simulator, clock, tmp_
     exporter.close()
 
 
+def test_a_value_that_sqlite_refuses_harms_no_other(simulator, clock, tmp_path) -> None:
+    setup = crowd(simulator, clock, 3)
+
+    def call(server, name, token):
+        answer = setup.call(server, name, token)
+        return replace(answer, duration=float("nan")) if token == Secret("canary-1") else answer
+
+    exporter = Exporter(tmp_path / "data", clock, crowd_with(setup, call))
+    exporter.turns(HOUR)
+
+    assert exporter.state.storage_healthy
+    assert [exporter.standing(f"op-0{number}").ending.outcome for number in (0, 2)] == [Outcome.OK] * 2
+    assert exporter.standing("op-01").ending.outcome is Outcome.INTERRUPTED
+    assert kept(simulator)
+    exporter.close()
+
+
+def test_a_call_that_began_although_its_thread_could_not_be_started_lands_once(simulator, clock, tmp_path) -> None:
+    works: list[Callable[[], None]] = []
+
+    def run(work) -> None:
+        works.append(work)
+        if len(works) == 1:
+            raise MemoryError
+
+    exporter = Exporter(tmp_path / "data", clock, crowd(simulator, clock, 3), run)
+    exporter.turn()
+    for work in works:
+        work()
+    exporter.turn()
+
+    assert not exporter.poller.is_busy
+    assert [exporter.standing(f"op-0{number}").ending.outcome for number in range(3)] == [
+        Outcome.INTERRUPTED,
+        Outcome.OK,
+        Outcome.OK,
+    ]
+    exporter.close()
+
+
 @pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
 def test_a_thread_that_cannot_be_started_is_a_spent_call(exporter, simulator, error) -> None:
     def run(work) -> None:

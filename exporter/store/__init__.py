@@ -247,7 +247,8 @@ class Store:
     def _ended(self, db: sqlite3.Connection, claim: Claim, result: Result, large: Large) -> str:
         """Writes the end of a call unless that was done before; whose it was.
 
-        Where the call is gone and another followed it, its end had been written: nothing follows a call without one.
+        Where the call is gone and another followed it, its end had been written: nothing follows a call without one,
+        but in a copy that was put back, where the other binds instead.
         """
         is_ours = claim.database == self._database.id
         known = claim if is_ours else self._moved(db, claim)

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import RLock
 
 from exporter.model import Moment
-from exporter.store.faults import StoreError, primary, reason
+from exporter.store.faults import BUGS, StoreError, primary, reason
 from exporter.store.opening import Access, Opening, begun
 from exporter.store.schema import CURRENT, Schema
 
@@ -53,6 +53,8 @@ class Database:
         with self._lock:
             try:
                 yield self._opened()
+            except BUGS:
+                raise  # it is what we wrote that is wrong, not the file
             except sqlite3.Error as error:
                 self._forget(error)
                 raise StoreError(f"store {self.path}: {reason(error)}") from error

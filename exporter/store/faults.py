@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Final
 
+BUGS: Final = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 RESULT_CODE: Final = 0xFF  # SQLite's primary result codes are the low byte of the extended ones
 BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 

@@ -77,7 +77,7 @@ class Book:
         """What it holds against this call."""
         of_list = self._of_list.get((ask.operation, ask.list), [])
         of_token = self._of_token.get(ask.token, [])
-        same = [*of_list[-1:], *[each for each in of_token if each.list == ask.list][-1:]]
+        same = [*of_list, *(each for each in of_token if each.list == ask.list)]
         here = [*of_token, *(each for each in of_list if each.token != ask.token)]
         # Calls that were lost count as made at that moment; their tokens, as those of calls whose end nobody saw.
         unknown = () if self._lost is None else (Call(self._lost, self._lost, whole=False, busy=ask.busy),)
@@ -168,6 +168,7 @@ def finish(db: sqlite3.Connection, number: int, ending: Ending, now: Moment, *, 
     db.execute(
         "DELETE FROM call WHERE outcome IS NOT NULL AND id IN (SELECT old.id FROM call AS new JOIN call AS old"
         " ON old.operation = new.operation AND old.list = new.list AND old.token = new.token AND old.id < new.id"
+        " AND (old.claimed_boot <> new.claimed_boot OR old.claimed_uptime <= new.claimed_uptime)"
         " WHERE new.id = ?)",
         (number,),
     )
