@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import CANARY
@@ -90,8 +91,12 @@ def polled(started: Program, *names: str) -> None:
 def pages(started: Program) -> str:
     """What every page says, and the flight recorder of every operation."""
     names = [each["operation"] for each in started.get("/api/v1/operations").json["operations"]]
-    answers = [started.get(f"/api/v1/answers?operation={name}") for name in names]
-    assert any(answer.json["answers"] for answer in answers)
+
+    def kept() -> list[Any]:
+        found = [started.get(f"/api/v1/answers?operation={name}") for name in names]
+        return found if any(answer.json["answers"] for answer in found) else []
+
+    answers = wait_for(kept)
     return "".join(map(str, (*answers, *(started.get(path) for path in PATHS))))
 
 
