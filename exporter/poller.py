@@ -128,6 +128,11 @@ class Poller:
         """True while a call is under way or its end is not written yet."""
         return bool(self._under_way)
 
+    @property
+    def is_waiting(self) -> bool:
+        """True while an answer is still to come."""
+        return not self._under_way.is_all_here
+
     def _wished(self, seat: Seat, name: str, now: Moment) -> Asked:
         is_new = name not in seat.wishes
         due = self._attempt(lambda: self._board.wish(seat, name, now)) if is_new else seat.dues[name]

@@ -289,7 +289,7 @@ class Service:
         activation.tell(activation.READY)
         while not self._is_ending and server.is_alive:
             self._bell.wait(min(self.step(), LONGEST))
-            threading.Event().wait(GATHER if self._poller.is_busy else 0.0)
+            threading.Event().wait(GATHER if self._poller.is_waiting else 0.0)
             self._bell.hush()
             activation.tell(activation.ALIVE)
         server.quit()

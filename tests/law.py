@@ -344,15 +344,18 @@ class Law(RuleBasedStateMachine):
         self.clock.advance(max(0.0, end - self.clock.true))
 
     def lands(self, slow: Slow, answer: Answer) -> None:
-        """The answer comes, and rings the loop of whoever asked."""
+        """The answer comes, and wakes whoever asked."""
         slow.land(answer)
         self.turned(self.exporters.index(slow.exporter))
 
     def turned(self, who: int) -> None:
         """One turn of one exporter, to its end or to its death."""
         exporter = self.exporters[who]
+        exporter.rung.clear()
         try:
             exporter.turn()
+            if exporter.rung:  # an answer came at once: its ring makes the loop turn again
+                exporter.turn()
         except Killed:
             self.killed(exporter)
             exporter.start()

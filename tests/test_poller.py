@@ -837,6 +837,22 @@ def test_answers_are_not_written_while_others_of_their_turn_are_on_their_way(sim
     exporter.close()
 
 
+def test_an_answer_waits_for_no_other_beyond_its_turn(simulator, clock, tmp_path) -> None:
+    works: list[Callable[[], None]] = []
+    exporter = Exporter(tmp_path / "data", clock, crowd(simulator, clock, 2), works.append)
+    exporter.turn()
+    works[0]()
+    is_waiting = exporter.poller.is_waiting
+    exporter.turn()
+
+    assert is_waiting
+    assert exporter.standing("op-00").ending.outcome is Outcome.OK
+    assert exporter.poller.is_busy
+    works[1]()
+    assert not exporter.poller.is_waiting
+    exporter.close()
+
+
 def test_calls_that_are_due_together_are_written_together(simulator, clock, tmp_path, monkeypatch) -> None:
     exporter = Exporter(tmp_path / "data", clock, crowd(simulator, clock, 20, limits=Limits(concurrency=32)))
     sizes: list[tuple[str, int]] = []

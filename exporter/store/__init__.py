@@ -251,17 +251,18 @@ class Store:
         but in a copy that was put back, where the other binds instead.
         """
         is_ours = claim.database == self._database.id
-        known = claim if is_ours else self._moved(db, claim)
-        operation = ledger.ended(db, known.ask, result.at)
-        if operation is None and is_ours and not ledger.has(db, claim):
-            operation = ledger.follower(db, claim.ask, result.at)
-        return operation or self._end(db, known, result, large)
+        ask, at = claim.ask if is_ours else self._moved(db, claim.ask), result.at
+        operation = ledger.ended(db, ask, at)
+        if operation is not None:
+            return operation
+        if is_ours and ledger.has(db, claim):
+            return self._end(db, claim.id, ask, result, large)
+        follower = ledger.follower(db, ask, at) if is_ours else None
+        return follower or self._end(db, ledger.write(db, ask, self._owners.live(), claim.at), ask, result, large)
 
-    def _end(self, db: sqlite3.Connection, claim: Claim, result: Result, large: Large) -> str:
+    def _end(self, db: sqlite3.Connection, number: int, ask: Ask, result: Result, large: Large) -> str:
         """Writes all that follows from the end of a call; whose it was."""
-        name, token = claim.ask.list, claim.ask.token
-        is_known = claim.database == self._database.id and ledger.has(db, claim)
-        number = claim.id if is_known else ledger.write(db, claim.ask, self._owners.live(), claim.at)
+        name, token = ask.list, ask.token
         operation = ledger.bearer(db, number)
         ledger.finish(db, number, result.ending, result.at, whole=result.whole)
         ledger.rest(db, token, "", result.token_rest)
@@ -276,11 +277,11 @@ class Store:
         identity.touch(db, operation)
         return operation
 
-    def _moved(self, db: sqlite3.Connection, claim: Claim) -> Claim:
-        """The claim with its token as this database tells it; the one that was lost had another key."""
+    def _moved(self, db: sqlite3.Connection, ask: Ask) -> Ask:
+        """The call with its token as this database tells it; the one that was lost had another key."""
         key = db.execute("SELECT value FROM meta WHERE name = 'hash_key'").fetchone()[0]
-        secret = self._secrets.get(claim.ask.token)
-        return claim if secret is None else claim._replace(ask=claim.ask._replace(token=keyed(key, secret)))
+        secret = self._secrets.get(ask.token)
+        return ask if secret is None else ask._replace(token=keyed(key, secret))
 
     def _insist(self) -> None:
         """StoreError in a database that knows nothing of the operations: its token hashes are others."""
