@@ -110,6 +110,8 @@ class Row(Protocol):
 
     def __iter__(self) -> Iterator[str]: ...
 
+    def __getitem__(self, place: int, /) -> str: ...
+
     def __hash__(self) -> int: ...
 
 
@@ -139,8 +141,12 @@ class Change(NamedTuple):
         return self._replace(name="")
 
 
-class Family(NamedTuple):
-    """A metric family without its samples: name as exposed, type, help, and the labels every sample has."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Family:
+    """A metric family without its samples: name as exposed, type, help, and the labels every sample has.
+
+    One is equal to itself alone: as keys of mappings they are looked up all the time, and their texts are long.
+    """
 
     name: str
     kind: str

@@ -96,12 +96,15 @@ class Stream(NamedTuple):
 
 def packed(part: Part) -> Part:
     """The part packed, where that is worth its while."""
-    return part if isinstance(part, Packed) or len(part) < WORTHY else Packed(zlib.compress(part, 1), len(part))
+    if isinstance(part, Packed) or len(part) < WORTHY:
+        return part
+    squeeze = deflater(len(part))
+    return Packed(squeeze.compress(part) + squeeze.flush(), len(part))
 
 
 def opened(part: Part) -> bytes:
     """The bytes of the part."""
-    return zlib.decompress(part.deflated) if isinstance(part, Packed) else part
+    return zlib.decompress(part.deflated, RAW, part.size) if isinstance(part, Packed) else part
 
 
 def unpacked(parts: Iterable[Part]) -> Iterator[bytes]:
@@ -115,7 +118,7 @@ def unpacked(parts: Iterable[Part]) -> Iterator[bytes]:
 
 def bit_by_bit(deflated: bytes) -> Iterator[bytes]:
     """What was deflated, in parts of less than `SMALL` bytes."""
-    reader, place, data = zlib.decompressobj(), 0, b""
+    reader, place, data = zlib.decompressobj(RAW), 0, b""
     while not reader.eof:
         if not data:
             data = deflated[place : place + SLICE]
@@ -163,7 +166,9 @@ def gzipped(start: Piece, rest: Filled) -> Stream:
     """One gzip member of both."""
     crc, size = zlib.crc32(rest.plain, start.crc), start.size + len(rest.plain)
     end = b"".join((rest.deflated, LAST, struct.pack("<II", crc, size & 0xFFFFFFFF)))
-    return Stream(len(GZIP_HEADER) + len(start.deflated) + len(end), batches((GZIP_HEADER, start.deflated, end)))
+    parts = (GZIP_HEADER, start.deflated, end)
+    is_one = len(start.deflated) <= CHUNK
+    return Stream(sum(map(len, parts)), iter((parts,)) if is_one else batches(parts))
 
 
 def batches(parts: Iterable[bytes]) -> Iterator[Batch]:

@@ -245,7 +245,7 @@ class Connection(HttpToolsProtocol):
     def _give(self, cycle: RequestResponseCycle, ready: Ready) -> None:
         cycle.response_started = True
         ending = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-        self._write((ready.head, ending, *next(ready.batches, ())))
+        self._write((ready.head + ending, *next(ready.batches, ())))
         given = 0
         for batch in ready.batches:
             # asyncio would go on to watch a socket that failed, under a number that the next connection may have.

@@ -134,7 +134,11 @@ def scraped(scope: Scope, page: Page, names: frozenset[str] | None) -> ASGIApp:
 
 def first(scope: Scope, name: bytes) -> bytes:
     """The first of the request's headers of this name, b"" where there is none."""
-    return next((value for each, value in scope["headers"] if each == name), b"")
+    headers: RawHeaders = scope["headers"]
+    for each, value in headers:
+        if each == name:
+            return value
+    return b""
 
 
 @lru_cache(maxsize=64)

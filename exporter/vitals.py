@@ -7,10 +7,10 @@ long again to be written, which would be half of what a small scrape costs; a te
 import gc
 import os
 import resource
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from prometheus_client import GC_COLLECTOR, PROCESS_COLLECTOR
 from prometheus_client.metrics_core import Metric
@@ -66,8 +66,7 @@ class Process:
         """As proc(5) and times(2) have them."""
         if self._memory < 0:
             return NO_NUMBERS
-        with suppress(OSError):  # as where all of them are used up: then the last number stays
-            self._files = entries(self._folder)
+        self._files = entries(self._folder, self._files)
         spent = os.times()
         pages, resident, _ = os.pread(self._memory, 4096, 0).split(None, 2)
         return {
@@ -79,9 +78,15 @@ class Process:
         }
 
 
-def entries(folder: int) -> int:
-    """How many entries the open folder of /proc has: its size, where the kernel (from 6.2 on) counts them there."""
-    return os.fstat(folder).st_size or len(os.listdir(folder))
+def entries(folder: int, last: int) -> int:
+    """How many entries the open folder of /proc has: its size, where the kernel (from 6.2 on) counts them there.
+
+    As many as `last` where they have to be listed and cannot, as when all files that the process may open are open.
+    """
+    try:
+        return os.fstat(folder).st_size or len(os.listdir(folder))
+    except OSError:
+        return last
 
 
 class Garbage:
@@ -99,14 +104,22 @@ class Garbage:
     def numbers(self) -> Mapping[str, float]:
         """Three figures of each generation."""
         stats = gc.get_stats()
-        return {name: float(stats[generation][key]) for generation, key, name in self._names}
+        return {name: stats[generation][key] for generation, key, name in self._names}
 
 
-class Text(NamedTuple):
-    """The words of one format, and the series whose numbers fill their blanks."""
+class Text:
+    """One format: the words, the series whose numbers fill their blanks, and what was filled in last."""
 
-    words: Blanks
-    names: tuple[str, ...]
+    def __init__(self, words: Sequence[bytes], names: Sequence[str]) -> None:
+        self._words = Blanks(words)
+        self._names = names
+        self._last: tuple[Mapping[str, float], Filled] | None = None
+
+    def filled(self, numbers: Mapping[str, float]) -> Filled:
+        """The words with these numbers; the same as last time, where the numbers are."""
+        if self._last is None or self._last[0] != numbers:
+            self._last = numbers, self._words.filled([number(numbers[name]).encode() for name in self._names])
+        return self._last[1]
 
 
 class Vitals:
@@ -124,11 +137,11 @@ class Vitals:
         """What a scrape in this format is told now, with the format's end mark."""
         numbers: dict[str, float] = {}
         for source in self._sources:
-            numbers.update(source.numbers())
+            numbers |= source.numbers()
         text = self._texts.get(form)
         if text is None:
             text = self._texts[form] = self._text(form, numbers)
-        return text.words.filled([number(numbers[name]).encode() for name in text.names])
+        return text.filled(numbers)
 
     def _text(self, form: Format, changing: Mapping[str, float]) -> Text:
         words, names = [""], list[str]()
@@ -143,4 +156,4 @@ class Vitals:
                 else:
                     words[-1] += f"{number(value)}\n"
         end = END if form is Format.OPENMETRICS else b""
-        return Text(Blanks([*[each.encode() for each in words[:-1]], words[-1].encode() + end]), tuple(names))
+        return Text([*[each.encode() for each in words[:-1]], words[-1].encode() + end], tuple(names))

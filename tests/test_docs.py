@@ -190,7 +190,7 @@ def documented_keys(path: str) -> list[str]:
 
 
 def answers() -> State:
-    row = LISTS["connectors"].restore(("sms", "1", "5", "One"))
+    (row,) = LISTS["connectors"].restore([["sms"], ["1"], ["5"], ["One"]])
     standing = Standing(snapshot=Snapshot((row,), 1.0), memory=Memory(first_seen={row.key: 1.0}))
     return State((OperationState(Operation("acme", "0010"), {"connectors": 300.0}, {"connectors": standing}),))
 

@@ -19,7 +19,7 @@ from exporter.poll import Trust
 from exporter.poller import Poller
 from exporter.records import text
 from exporter.setup import Setup, Target
-from exporter.spec import Samples, UpstreamList
+from exporter.spec import Samples, UpstreamList, restorer
 from exporter.state import Memory, OperationState, Snapshot, Standing, State
 from exporter.store import Store
 from exporter.vitals import Vitals
@@ -71,10 +71,16 @@ def test_a_list_is_found_under_its_own_name(spec) -> None:
     ],
 )
 def test_a_row_is_restored_from_its_texts(spec, row) -> None:
-    restored = spec.restore(list(row))
+    (restored,) = spec.restore([[text] for text in row])
 
     assert restored == row
     assert type(restored) is type(row)
+
+
+@pytest.mark.parametrize("columns", [[["whatsapp"]], [["whatsapp"], ["12"], ["5"], ["Sales", "Night"]], [["x"]] * 5])
+def test_what_is_no_table_of_its_rows_is_not_restored(columns) -> None:
+    with pytest.raises(ValueError, match=r"columns|zip"):
+        list(CONNECTORS.restore(columns))
 
 
 # --- connectors ---
@@ -339,7 +345,7 @@ def test_no_record_makes_a_list_fail_and_every_row_comes_back(spec, record) -> N
     row = spec.parse(record)
 
     if row is not None:
-        assert spec.restore(list(row)) == row
+        assert [*spec.restore([[text] for text in row])] == [row]
         assert all(field == field.strip() for field in row)
         assert told(spec, [row], Memory(first_seen={row.key: 1.0})) is not None
 
@@ -391,7 +397,7 @@ def enabled(state: OperationState) -> Samples:
     yield ENABLED, (Sample((state.operation.name, *row.key), "yes" in row) for row in rows)
 
 
-SERVICES = UpstreamList("services", 3600.0, parse, Service._make, (ENABLED,), enabled)
+SERVICES = UpstreamList("services", 3600.0, parse, restorer(Service), (ENABLED,), enabled)
 
 
 def polled(folder, clock, lists: Mapping[str, UpstreamList], records: tuple[Any, ...]) -> State:

@@ -24,13 +24,14 @@ from exporter.page import Renderer
 from exporter.state import NEVER, Ending, Held, Memory, Rule, Snapshot
 from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
 from exporter.store.codec import DAMAGES as BROKEN
-from exporter.store.codec import SLICE, pack, pack_memory, pack_rows, unpack_memory, unpack_rows
+from exporter.store.codec import SLICE, Shared, pack, pack_memory, pack_rows, unpack_memory, unpack_rows
 from exporter.store.database import Database
 from exporter.store.faults import reason
 from exporter.store.journal import MOST_RECENT
 from exporter.store.schema import CURRENT
 from exporter.vitals import Vitals
 
+RESTORE = LISTS["connectors"].restore
 RESTORES = {name: spec.restore for name, spec in LISTS.items()}
 SALES = Connector("whatsapp", "12", "5", "Sales")
 ASK = Ask("acme", "connectors", "hash", 300.0, busy=60.0, essential=True)
@@ -152,7 +153,7 @@ def test_each_list_of_each_operation_stands_for_itself(store, clock) -> None:
 )
 def test_rows_of_another_shape_are_damaged(texts) -> None:
     with pytest.raises(BROKEN):
-        unpack_rows(pack(texts), Connector._make, {})
+        unpack_rows(pack(texts), RESTORE, Shared())
 
 
 def test_what_was_packed_before_schema_3_is_read() -> None:
@@ -162,8 +163,8 @@ def test_what_was_packed_before_schema_3_is_read() -> None:
     old_rows = pack([[*row] for row in rows])
     old_memory = pack([[[["whatsapp", "12"], 1.5], [["email", "9"], 2.5]], [[["email", "9"], 3.5, "Old"]], [], 5.5])
 
-    assert unpack_rows(old_rows, Connector._make, {}) == rows
-    assert unpack_memory(old_memory, {}) == memory
+    assert unpack_rows(old_rows, RESTORE, Shared()) == rows
+    assert unpack_memory(old_memory, Shared()) == memory
 
 
 @pytest.mark.parametrize(
@@ -175,16 +176,16 @@ def test_what_was_packed_before_schema_3_is_read() -> None:
     ],
 )
 def test_a_memory_is_read_back_as_it_was_packed(memory) -> None:
-    assert unpack_memory(pack_memory(memory), {}) == memory
+    assert unpack_memory(pack_memory(memory), Shared()) == memory
 
 
 @pytest.mark.parametrize("rows", [(), (SALES,), (SALES, SALES)])
 def test_rows_are_read_back_as_they_were_packed(rows) -> None:
-    assert unpack_rows(pack_rows(rows), Connector._make, {}) == rows
+    assert unpack_rows(pack_rows(rows), RESTORE, Shared()) == rows
 
 
 def test_equal_texts_of_rows_are_one() -> None:
-    first, second = unpack_rows(pack_rows([SALES, SALES._replace(connector_id="13")]), Connector._make, {})
+    first, second = unpack_rows(pack_rows([SALES, SALES._replace(connector_id="13")]), RESTORE, Shared())
 
     assert [one is other for one, other in zip(first, second, strict=True)] == [True, False, True, True]
 
@@ -230,8 +231,21 @@ def test_long_lists_are_packed_by_and_by_and_read_back_as_they_were() -> None:
         {row.key: float(place) for place, row in enumerate(rows)}, gone={("a", "b"): 1.0}, titles={("a", "b"): "x"}
     )
 
-    assert unpack_rows(pack_rows(rows), Connector._make, {}) == rows
-    assert unpack_memory(pack_memory(memory), {}) == memory
+    assert unpack_rows(pack_rows(rows), RESTORE, Shared()) == rows
+    assert unpack_memory(pack_memory(memory), Shared()) == memory
+
+
+@pytest.mark.parametrize("added", [0, 3])
+def test_equal_texts_of_rows_and_memory_are_kept_once(added) -> None:
+    rows = tuple(Connector("whatsapp", str(number), "5", f"Line {number}") for number in range(20))
+    memory = Memory({row.key: float(place < added) for place, row in enumerate(rows)})
+    shared = Shared()
+
+    restored = unpack_rows(pack_rows(rows), RESTORE, shared)
+    remembered = unpack_memory(pack_memory(memory), shared)
+
+    texts = [text for row in restored for text in row] + [text for key in remembered.first_seen for text in key]
+    assert len({*map(id, texts)}) == len({*texts})
 
 
 # Faults, in whole exporters: what is said, what is not called, and how it goes on.

@@ -6,17 +6,19 @@ wolkvox_connector_info{operation="acme-co",channel="whatsapp",connector_id="12",
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from exporter.model import MINUTE, Change, ChangeKind, Family, Key, Row, Sample, Values
 from exporter.recent import told
 from exporter.records import text
-from exporter.spec import Derived, Samples, UpstreamList, Watch
+from exporter.spec import Derived, Samples, UpstreamList, Watch, restorer
 from exporter.state import OperationState
 
 NAME: Final = "connectors"
 NOT_ROUTED: Final = frozenset({"", "0"})  # "0" stands for "none" in another API of the vendor's samples
 KINDS: Final = tuple(ChangeKind)
+GROUP: Final = itemgetter(0, 2)  # what connectors are counted by: channel and routing point
 
 
 class Connector(NamedTuple):
@@ -45,12 +47,6 @@ def parse(record: Mapping[object, object]) -> Connector | None:
         return None
     rp_id = text(record, "rp_id")
     return Connector(channel, connector_id, "" if rp_id in NOT_ROUTED else rp_id, text(record, "name"))
-
-
-def group(row: Row) -> Key:
-    """What connectors are counted by: channel and routing point."""
-    channel, _, rp_id, _ = row
-    return (channel, rp_id)
 
 
 POLLED: Final = "As the wolkvox API listed it at the last believed poll, made in the background."
@@ -113,8 +109,8 @@ CHANGED: Final = Family(
 
 def counts(operation: str, rows: Iterable[Row], emptied: Iterable[Key]) -> Values:
     """One sample per group; 0 for a group that had connectors within the retention."""
-    by_group = dict.fromkeys(emptied, 0) | Counter(map(group, rows))
-    return {(operation, *pair): count for pair, count in by_group.items()}
+    by_group = dict.fromkeys(emptied, 0) | Counter(map(GROUP, rows))
+    return {(operation, channel, rp_id): count for (channel, rp_id), count in by_group.items()}
 
 
 def info(operation: str, rows: Iterable[Row], names: bool, value: float = 1) -> Values:  # noqa: FBT001 - Derived knows no names
@@ -125,9 +121,9 @@ def info(operation: str, rows: Iterable[Row], names: bool, value: float = 1) -> 
 def first_seen(operation: str, rows: Iterable[Row], since: Mapping[Key, float]) -> Values:
     """One sample per connector that is remembered."""
     return {
-        (operation, channel, number): since[channel, number]
+        (operation, channel, number): at
         for channel, number, _, _ in rows
-        if (channel, number) in since
+        if (at := since.get((channel, number))) is not None
     }
 
 
@@ -163,7 +159,7 @@ LIST: Final = UpstreamList(
     name=NAME,
     interval=5 * MINUTE,
     parse=parse,
-    restore=Connector._make,
+    restore=restorer(Connector),
     key=("channel", "connector_id"),
     private=("name",),
     families=(CONNECTORS, EXPECTED, INFO, FIRST_SEEN, MISSING, CHANGES, CHANGED),
@@ -172,6 +168,6 @@ LIST: Final = UpstreamList(
         Watch("rp_id", ChangeKind.REROUTED, refers_to="routing_points"),
         Watch("name", ChangeKind.RENAMED),
     ),
-    group=group,
+    group=GROUP,
     essential=True,
 )

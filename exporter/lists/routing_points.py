@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from exporter.model import MINUTE, Family, Key, Row, Values
 from exporter.records import text
-from exporter.spec import Derived, Samples, UpstreamList
+from exporter.spec import Derived, Samples, UpstreamList, restorer
 from exporter.state import OperationState
 
 NAME: Final = "routing_points"
@@ -92,7 +92,7 @@ LIST: Final = UpstreamList(
     name=NAME,
     interval=10 * MINUTE,
     parse=parse,
-    restore=RoutingPoint._make,
+    restore=restorer(RoutingPoint),
     key=("rp_id",),
     families=(INFO, FLOW_ACTIVE),
     samples=samples,

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from exporter.model import HOUR, Family, Key, Row, Sample
 from exporter.records import number, text
-from exporter.spec import Samples, UpstreamList
+from exporter.spec import Samples, UpstreamList, restorer
 from exporter.state import OperationState
 
 NAME: Final = "token_info"
@@ -100,7 +100,7 @@ LIST: Final = UpstreamList(
     name=NAME,
     interval=HOUR,
     parse=parse,
-    restore=TokenInfo._make,
+    restore=restorer(TokenInfo),
     families=(LIMIT, TODAY, ALL_TODAY, REMAINING, RESET),
     samples=samples,
     falls="used",

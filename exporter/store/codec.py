@@ -2,7 +2,8 @@
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import repeat
 from typing import Any, Final, TypeVar
 
@@ -13,16 +14,41 @@ from exporter.state import Held, Memory, Recorded
 
 log = structlog.get_logger()
 
-Restore = Callable[[Iterable[str]], Row]
+Column = Sequence[str]
+Restore = Callable[[Sequence[Column]], Iterable[Row]]  # makes rows from their columns
 Part = TypeVar("Part")
-# Texts, each by itself. Of equal ones `setdefault` gives the first, so that a thousand connectors share one channel.
-Shared = dict[str, str]
 SLICE: Final = 1000  # entries that are written in one go
 MOST_PACKED: Final = 64 * 1024  # bytes of one answer, packed
 PARTS: Final = ("first_seen", "gone", "emptied", "fell_at")  # of a memory
 FASTEST = 1  # a fifth of the time of the default, for a tenth more bytes
 # What unpacking raises of a blob that was never packed: no zlib, no JSON, another shape, not even bytes.
 DAMAGES: Final = (zlib.error, ValueError, TypeError, LookupError)
+
+
+class Shared:
+    """The texts of one snapshot: a thousand connectors share one channel, and their keys in the memory are the same."""
+
+    def __init__(self) -> None:
+        self._columns: list[Column] = []
+
+    def keep(self, columns: Iterable[Sequence[str]]) -> Sequence[Column]:
+        """The columns of the snapshot, with one text for all equal ones of a column."""
+        self._columns = [column if len({*column}) == len(column) else same(column, {}) for column in columns]
+        return self._columns
+
+    def find(self, column: Column) -> Column:
+        """The column, in the texts that the snapshot has; most are one of its own."""
+        known = next((each for each in self._columns if each == column), None)
+        return same(column, self._texts) if known is None else known
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return {text: text for column in self._columns for text in column}
+
+
+def same(column: Column, texts: dict[str, str]) -> Column:
+    """The column, in place of each text the equal one that came first."""
+    return [*map(texts.setdefault, column, column)]
 
 
 def pack(value: object) -> bytes:
@@ -62,13 +88,7 @@ def unpack_rows(blob: bytes, restore: Restore, shared: Shared) -> tuple[Row, ...
     """The rows that were packed."""
     table = unpack(blob)
     by_column = table["columns"] if isinstance(table, dict) else zip(*table, strict=True)  # by row before schema 3
-    return tuple(map(restore, zip(*(same(texts, shared) for texts in by_column), strict=True)))
-
-
-def same(texts: Iterable[str], shared: Shared) -> list[str]:
-    """The texts, in place of each the equal one that came first."""
-    texts = [*texts]
-    return list(map(shared.setdefault, texts, texts))
+    return tuple(restore(shared.keep(by_column)))
 
 
 def pack_held(held: Held) -> bytes:
@@ -79,7 +99,7 @@ def pack_held(held: Held) -> bytes:
 def unpack_held(blob: bytes, restore: Restore) -> Held:
     """The held answer that was packed."""
     at, missing = unpack(blob)
-    return Held(at, tuple(map(restore, missing)))
+    return Held(at, tuple(restore([*zip(*missing, strict=True)])))
 
 
 def pack_memory(memory: Memory) -> bytes:
@@ -122,7 +142,7 @@ def seen(times: Iterable[tuple[float, list[list[str]]]], shared: Shared) -> dict
     first_seen: dict[Key, float] = {}
     for at, by_column in times:
         # Without any column it is the one key that has no texts.
-        keys = zip(*(same(texts, shared) for texts in by_column), strict=True) if by_column else [()]
+        keys = zip(*map(shared.find, by_column), strict=True) if by_column else [()]
         first_seen.update(zip(keys, repeat(at)))
     return first_seen
 
@@ -143,8 +163,7 @@ def unpack_answer(blob: bytes, name: str) -> Recorded:
 
 def by_key(pairs: Iterable[tuple[list[str], float]], shared: Shared) -> dict[Key, float]:
     """Pairs of a key and a time as a mapping."""
-    first = shared.setdefault
-    return {tuple(map(first, key, key)): at for key, at in pairs}
+    return {tuple(shared.find(key)): at for key, at in pairs}
 
 
 class Reader:
