@@ -9,7 +9,7 @@ from typing import NamedTuple
 from exporter import schedule
 from exporter.board import Board, Seat
 from exporter.diff import Title
-from exporter.model import Answer, Moment
+from exporter.model import Answer, Moment, Outcome
 from exporter.poll import Meaning, response, titles, understand
 from exporter.spec import UpstreamList
 from exporter.state import Ending, Memory, Recorded, Standing
@@ -44,25 +44,56 @@ class Landed(NamedTuple):
 def landed(arrival: Arrival, board: Board) -> Landed:
     """The ended call, understood by how its list stands now."""
     flight, answer, at = arrival
-    claim, spec, seat = flight.claim, flight.spec, asker(flight, board)
-    standing = seat.standings.get(spec.name, Standing()) if seat else Standing()
-    meaning = understand(answer, spec, standing, board.setup.trust, at.wall, titles_of(seat))
+    seat, standing = place(flight, board)
+    meaning = understand(answer, flight.spec, standing, board.setup.trust, at.wall, titles_of(seat))
     if seat is None:
         meaning = Meaning(meaning.outcome, meaning.reading, None, None, Memory())
-    reading, outcome, interval = meaning.reading, meaning.outcome, claim.ask.interval
+    written = result(arrival, meaning, meaning.outcome)
+    if seat is not None:
+        kept = recorded(flight.spec.name, answer, meaning, at.wall)
+        written = written._replace(belief=belief(standing, meaning), recorded=kept)
+    return Landed(flight, answer, meaning, written)
+
+
+def spent(arrival: Arrival, board: Board) -> Landed:
+    """The ended call whose answer trips a bug: nothing of it is believed, but what it demands binds, and it is kept."""
+    flight, answer, at = arrival
+    ended = bare(arrival, board)
+    if asker(flight, board) is None:
+        return ended
+    kept = recorded(flight.spec.name, answer, ended.meaning, at.wall)
+    return ended._replace(result=ended.result._replace(recorded=kept))
+
+
+def bare(arrival: Arrival, board: Board) -> Landed:
+    """The ended call where its answer cannot be kept either."""
+    flight, answer, _ = arrival
+    _, standing = place(flight, board)
+    meaning = Meaning(Outcome.INTERRUPTED, None, standing.snapshot, standing.held, standing.memory)
+    demanding = answer.outcome if answer.outcome.is_failure else Outcome.INTERRUPTED
+    return Landed(flight, answer, meaning, result(arrival, meaning, demanding))
+
+
+def place(flight: Flight, board: Board) -> tuple[Seat | None, Standing]:
+    """Whose answer it is, and how the list stands."""
+    seat = asker(flight, board)
+    return seat, seat.standings.get(flight.spec.name, Standing()) if seat else Standing()
+
+
+def result(arrival: Arrival, meaning: Meaning, demanding: Outcome) -> Result:
+    """What must be written of the call itself; `demanding` is the outcome by which token and list rest."""
+    (claim, spec, _), answer, at = arrival
+    reading, interval = meaning.reading, claim.ask.interval
     counts = (reading.records, reading.rejected, reading.duplicates) if reading else ()
-    result = Result(
-        ending=Ending(outcome, claim.at.wall, at.wall, answer.duration, *counts),
+    return Result(
+        ending=Ending(meaning.outcome, claim.at.wall, at.wall, answer.duration, *counts),
         at=at,
         whole=answer.whole,
         response=response(answer),
-        token_rest=schedule.token_rest(claim.rest, outcome, interval, answer.retry_after, at),
-        list_rest=schedule.list_rest(outcome, interval, at, essential=spec.essential),
-        belief=belief(standing, meaning) if seat else None,
+        token_rest=schedule.token_rest(claim.rest, demanding, interval, answer.retry_after, at),
+        list_rest=schedule.list_rest(demanding, interval, at, essential=spec.essential),
         read_meter=spec.left is not None and meaning.believed,
-        recorded=recorded(spec.name, answer, meaning, at.wall) if seat else None,
     )
-    return Landed(flight, answer, meaning, result)
 
 
 def recorded(name: str, answer: Answer, meaning: Meaning, at: float) -> Recorded:

@@ -4,7 +4,6 @@ Meets the pages in one immutable state that it hands on; touches no metric and n
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from math import inf
 from threading import RLock
 from typing import Final, TypeVar
@@ -15,9 +14,9 @@ from exporter import report
 from exporter.board import Board, Seat
 from exporter.budget import Wait
 from exporter.clock import Clock
-from exporter.flights import Arrival, Flight, Landed, landed
+from exporter.flights import Arrival, Flight, Landed, bare, landed, spent
 from exporter.keeper import Keeper
-from exporter.model import DAY, Moment, Outcome
+from exporter.model import DAY, Moment
 from exporter.poll import stands
 from exporter.redaction import redacted
 from exporter.setup import Setup
@@ -280,10 +279,10 @@ class Poller:
 
     def _write_alone(self, arrival: Arrival) -> bool:
         """Writes one end, be it as that of a spent call of which nothing is believed; or gives the call up."""
-        claim, spent = arrival.flight.claim, replace(arrival.answer, outcome=Outcome.INTERRUPTED)
-        for each in (arrival, arrival._replace(answer=spent)):
+        claim = arrival.flight.claim
+        for land in (landed, spent, bare):
             try:
-                return self._write([each])
+                return self._write([arrival], land)
             except Exception:
                 # The same boundary: a bug that is met in one answer must not stop the others.
                 log.exception("answer not understood", operation=claim.ask.operation, list=claim.ask.list)
@@ -291,9 +290,9 @@ class Poller:
         self._under_way.forget([arrival])
         return True
 
-    def _write(self, arrivals: Sequence[Arrival]) -> bool:
+    def _write(self, arrivals: Sequence[Arrival], land: Callable[[Arrival, Board], Landed] = landed) -> bool:
         """Writes ends in one piece, and what follows from them on the board; False when the storage failed."""
-        ends = [landed(each, self._board) for each in arrivals]
+        ends = [land(each, self._board) for each in arrivals]
         finished = self._attempt(lambda: self._store.finish([(each.flight.claim, each.result) for each in ends]))
         if finished is None:
             return False

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from conftest import CANARY, Exporter, setup_for
 
+from exporter import flights
 from exporter.keeper import PAUSE
 from exporter.model import ChangeKind, Operation, Outcome, Secret
 from exporter.setup import Target
@@ -285,6 +286,21 @@ def test_an_answer_of_the_old_server_is_no_baseline_for_the_new_one(flying) -> N
     standing = flying.standing()
     assert (standing.snapshot, standing.tally.polls) == (None, 2)
     assert standing.ending.outcome is Outcome.OK
+
+
+def test_an_answer_of_the_old_server_that_trips_a_bug_is_counted_and_not_kept(flying, monkeypatch) -> None:
+    def understand(*_):
+        raise ZeroDivisionError
+
+    before = flying.store.answers("acme")
+    flying.reload({"acme": ("0011", CANARY)})
+    flying.turn()
+    monkeypatch.setattr(flights, "understand", understand)
+    flying.works.pop()()
+    flying.turn()
+
+    assert flying.standing().tally.outcomes == {"ok": 1, "interrupted": 1}
+    assert flying.store.answers("acme") == before
 
 
 def test_a_call_under_way_of_a_list_that_is_switched_off_still_ends(flying, simulator) -> None:

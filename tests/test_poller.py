@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from conftest import CANARY, INTERVALS, START, Exporter, ask_database, setup_for
 
-from exporter import report
+from exporter import flights, report
 from exporter.board import MANY, TOGETHER
 from exporter.encoding import Format
 from exporter.keeper import PAUSE
@@ -702,12 +702,28 @@ def test_a_bug_in_one_call_harms_no_other_and_not_the_page(simulator, clock, tmp
 
 
 def test_a_bug_in_understanding_an_answer_is_a_spent_call(exporter, quiet_log) -> None:
-    answer = Answer(Outcome.OK, 200, "200", records=None)  # type: ignore[arg-type]
+    answer = Answer(Outcome.OK, 200, "200", records=None, body=b"{}")  # type: ignore[arg-type]
     alone(exporter, call=lambda *_: answer).turn()
 
     assert exporter.standing().ending.outcome is Outcome.INTERRUPTED
     assert "answer not understood" in [event["event"] for event in quiet_log]
     assert due(exporter) == pytest.approx(300 * PACE)
+    (kept_answer,) = exporter.store.answers("acme")
+    assert (kept_answer.outcome, kept_answer.body) == (Outcome.INTERRUPTED, "{}")
+
+
+def test_what_an_answer_demands_binds_though_it_trips_a_bug(exporter, monkeypatch) -> None:
+    def record(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(flights, "recorded", record)
+    answer = Answer(Outcome.THROTTLED, 429, retry_after=5000.0)
+    alone(exporter, call=lambda *_: answer).turn()
+
+    assert exporter.standing().tally.outcomes == {"interrupted": 1}
+    assert due(exporter) == 5000.0
+    assert not exporter.poller.is_busy
+    assert exporter.store.answers("acme") == []
 
 
 def test_an_end_that_cannot_be_written_for_a_bug_is_spent_and_harms_no_other(
@@ -769,7 +785,7 @@ def test_ends_that_are_tried_alone_are_kept_from_the_first_that_the_storage_refu
 
 def test_what_cannot_be_written_at_all_is_given_up_and_polled_again(exporter, simulator, monkeypatch) -> None:
     def bug(use: int) -> Exception | None:
-        return ZeroDivisionError() if use < 3 else None
+        return ZeroDivisionError() if use < 4 else None
 
     alone(exporter)
     monkeypatch.setattr(exporter.store, "finish", broken_once(exporter.store.finish, parts=bug))
