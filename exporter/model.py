@@ -141,12 +141,8 @@ class Change(NamedTuple):
         return self._replace(name="")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Family:
-    """A metric family without its samples: name as exposed, type, help, and the labels every sample has.
-
-    One is equal to itself alone: as keys of mappings they are looked up all the time, and their texts are long.
-    """
+class Family(NamedTuple):
+    """A metric family without its samples: name as exposed, type, help, and the labels every sample has."""
 
     name: str
     kind: str

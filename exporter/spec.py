@@ -63,9 +63,9 @@ class UpstreamList:
 
 
 def restorer(row: type[Any]) -> Callable[[Sequence[Sequence[str]]], Iterable[Row]]:
-    """Makes rows of this NamedTuple from the columns of their texts, in a fifth of the time that its `_make` takes.
+    """Makes rows of this NamedTuple from the columns of their texts, without a look at each as its `_make` has it.
 
-    ValueError where they are not as many as its fields, or not of one length.
+    ValueError where they are neither none nor as many as its fields, and, while rows are made, where one is shorter.
     """
     width, make = len(row._fields), partial(tuple.__new__, row)
 

@@ -116,10 +116,12 @@ class Text:
         self._last: tuple[Mapping[str, float], Filled] | None = None
 
     def filled(self, numbers: Mapping[str, float]) -> Filled:
-        """The words with these numbers; the same as last time, where the numbers are."""
-        if self._last is None or self._last[0] != numbers:
-            self._last = numbers, self._words.filled([number(numbers[name]).encode() for name in self._names])
-        return self._last[1]
+        """The words with these numbers, which stay as they are; the same as last time, where the numbers are."""
+        last = self._last
+        if last is None or last[0] != numbers:
+            last = numbers, self._words.filled([number(numbers[name]).encode() for name in self._names])
+            self._last = last
+        return last[1]
 
 
 class Vitals:

@@ -14,7 +14,7 @@ from processes import COMMAND, LOOPBACK, Program, Upstream, ask, run, upstream, 
 
 KILLS = 60  # at least; on a slow machine more, until there were enough edits to lose
 MOST_KILLS = 4 * KILLS
-EDITS = 21  # each makes one change or more
+EDITS = 21  # nearly each makes a change or more
 INTERVAL = 2.0
 TIMEOUT = 1.0
 SLOW = 0.3  # seconds that an answer takes, so that kills meet calls under way

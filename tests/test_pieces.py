@@ -41,6 +41,17 @@ def test_the_member_is_one_and_holds_all_parts_in_their_order(sources, filled, l
     assert not reader.unused_data
 
 
+@pytest.mark.parametrize("size", [SMALL, CHUNK - 1000, CHUNK, 3 * CHUNK])
+def test_a_member_comes_in_batches_of_which_each_is_a_chunk_at_most(size) -> None:
+    start = pieces.piece((os.urandom(size),))
+    rest = Blanks([b"end"]).filled([])
+
+    batches = [*pieces.gzipped(start, rest).batches]
+
+    assert max(sum(map(len, batch)) for batch in batches) <= CHUNK + COPY
+    assert len(batches) == max(1, -(-len(start.deflated) // CHUNK))
+
+
 def test_blanks_are_filled_again_and_again() -> None:
     blanks = Blanks([b"from ", b" to ", b"."])
 

@@ -24,7 +24,7 @@ from exporter.page import Renderer
 from exporter.state import NEVER, Ending, Held, Memory, Rule, Snapshot
 from exporter.store import Ask, Belief, Claim, Identity, RefusedError, Result, Store, StoreError, opening
 from exporter.store.codec import DAMAGES as BROKEN
-from exporter.store.codec import SLICE, Shared, pack, pack_memory, pack_rows, unpack_memory, unpack_rows
+from exporter.store.codec import SLICE, Shared, pack, pack_memory, pack_rows, unpack_held, unpack_memory, unpack_rows
 from exporter.store.database import Database
 from exporter.store.faults import reason
 from exporter.store.journal import MOST_RECENT
@@ -149,11 +149,18 @@ def test_each_list_of_each_operation_stands_for_itself(store, clock) -> None:
 
 
 @pytest.mark.parametrize(
-    "texts", [[["a"], ["b", "c"]], [["whatsapp", "12", "5"]], ["text", 7], {"columns": [["a"], []]}, {"a": 1}, 7]
+    "texts",
+    [[["a"], ["b", "c"]], [["whatsapp", "12", "5"]], [[], []], ["text", 7], {"columns": [["a"], []]}, {"a": 1}, 7],
 )
 def test_rows_of_another_shape_are_damaged(texts) -> None:
     with pytest.raises(BROKEN):
         unpack_rows(pack(texts), RESTORE, Shared())
+
+
+@pytest.mark.parametrize("missing", [[["a"], ["b", "c"]], [["whatsapp", "12", "5"]], [[], []], 7])
+def test_a_held_answer_of_another_shape_is_damaged(missing) -> None:
+    with pytest.raises(BROKEN):
+        unpack_held(pack([1.5, missing]), RESTORE)
 
 
 def test_what_was_packed_before_schema_3_is_read() -> None:

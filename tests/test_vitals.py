@@ -65,6 +65,14 @@ def test_what_changes_is_read_at_each_scrape() -> None:
     assert after[collections] > before[collections]
 
 
+def test_what_did_not_change_is_not_rendered_again() -> None:
+    told = vitals(about_process=False)
+    first, second, other = (told.filled(form) for form in (Format.TEXT, Format.TEXT, Format.OPENMETRICS))
+
+    assert second is first
+    assert other.plain.endswith(b"# EOF\n")
+
+
 def test_without_proc_there_is_nothing_of_the_process() -> None:
     assert not Process(Path("/nowhere")).numbers()
 

@@ -39,10 +39,11 @@ class Shared:
     def find(self, column: Column) -> Column:
         """The column, in the texts that the snapshot has; most are one of its own."""
         known = next((each for each in self._columns if each == column), None)
-        return same(column, self._texts) if known is None else known
+        return same(column, self.texts) if known is None else known
 
     @cached_property
-    def _texts(self) -> dict[str, str]:
+    def texts(self) -> dict[str, str]:
+        """The texts of the snapshot that was read before, each by itself, and what `same` adds."""
         return {text: text for column in self._columns for text in column}
 
 
@@ -87,8 +88,16 @@ def pack_rows(rows: Iterable[Row]) -> bytes:
 def unpack_rows(blob: bytes, restore: Restore, shared: Shared) -> tuple[Row, ...]:
     """The rows that were packed."""
     table = unpack(blob)
-    by_column = table["columns"] if isinstance(table, dict) else zip(*table, strict=True)  # by row before schema 3
+    by_column = table["columns"] if isinstance(table, dict) else turned(table)  # by row before schema 3
     return tuple(restore(shared.keep(by_column)))
+
+
+def turned(table: Sequence[Sequence[str]]) -> Sequence[Column]:
+    """The columns of a table that is given row by row; ValueError where its rows differ in length, or have none."""
+    by_column = [*zip(*table, strict=True)]
+    if table and not by_column:
+        raise ValueError("rows without columns")
+    return by_column
 
 
 def pack_held(held: Held) -> bytes:
@@ -99,7 +108,7 @@ def pack_held(held: Held) -> bytes:
 def unpack_held(blob: bytes, restore: Restore) -> Held:
     """The held answer that was packed."""
     at, missing = unpack(blob)
-    return Held(at, tuple(restore([*zip(*missing, strict=True)])))
+    return Held(at, tuple(restore(turned(missing))))
 
 
 def pack_memory(memory: Memory) -> bytes:
@@ -163,7 +172,7 @@ def unpack_answer(blob: bytes, name: str) -> Recorded:
 
 def by_key(pairs: Iterable[tuple[list[str], float]], shared: Shared) -> dict[Key, float]:
     """Pairs of a key and a time as a mapping."""
-    return {tuple(shared.find(key)): at for key, at in pairs}
+    return {tuple(same(key, shared.texts)): at for key, at in pairs}
 
 
 class Reader:
