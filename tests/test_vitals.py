@@ -86,6 +86,10 @@ def test_entries_are_counted_where_the_kernel_does_not_count_them(folder) -> Non
     assert listed - 1 <= counted <= listed  # to list them may take a file more
 
 
+def test_where_entries_cannot_be_counted_their_last_number_stays() -> None:
+    assert entries(-1, last=7) == 7
+
+
 def test_a_percent_sign_stays_one() -> None:
     text = vitals(about_process=False).filled(Format.TEXT).plain.decode()
 
