@@ -68,5 +68,6 @@ wolkvox-exporter demo: five simulated operations, whose people change connectors
                                   and watch wolkvox_connector_changes_total grow
   http://{address}/probe?target=andina-co   one operation alone
 
-Each change is a line below. Stop it with Ctrl-C.
+Each change of a connector is a line below, and so is each call that fails, as some do on purpose.
+Stop it with Ctrl-C.
 """
