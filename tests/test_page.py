@@ -338,7 +338,7 @@ def test_a_sample_has_exactly_the_labels_of_its_family(samples) -> None:
         rendered({Family("a", "gauge", "A.", ("x",)): samples})
 
 
-@given(st.dictionaries(st.tuples(FEW | TEXTS, FEW, TEXTS), NUMBERS | st.floats(), max_size=9))
+@given(st.dictionaries(st.tuples(FEW | TEXTS, FEW | TEXTS, TEXTS), NUMBERS | st.floats(), max_size=9))
 def test_many_samples_at_once_are_what_each_is_by_itself(values) -> None:
     family = Family("a", "gauge", "A.", ("z", "x", "y"))
 
